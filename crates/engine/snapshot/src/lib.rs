@@ -1,1 +1,15 @@
-//! In: nothing yet. Out: nothing yet. Never: anything.
+//! In: layers (tars, diff directories). Out: entries, listings, trees, content hashes. Never: a network call, a write outside the directory or
+//! sink it was given, a followed path out of a root, memory that grows with the size of a file.
+//!
+//! - no path leaves its root: every path is a [`RootedPath`];
+//! - no hostile tar makes it panic, hang or exceed the limits named in [`tar`];
+//! - nothing here knows a registry, a Dockerfile or a sandbox.
+
+pub mod entry;
+pub mod path;
+pub mod tar;
+pub mod tree;
+
+pub use entry::{Entry, EntryKind, Mtime, Xattrs};
+pub use path::{PathError, RootedPath};
+pub use tree::{Node, Tree, TreeError};
