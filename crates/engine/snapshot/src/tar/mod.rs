@@ -1,11 +1,13 @@
 //! In: tar bytes. Out: entries with their data, and the way back. Never: a path outside the root, unbounded memory, a panic on hostile bytes.
-//!
-//! ```ignore
-//! Reader::new(impl Read); next_item() -> Result<Option<TarItem>, TarError>; impl Read (data of the current item, holes as zeros);
-//!   next_chunk() -> Result<Option<Chunk<'_>>, TarError> (data without copying, holes as lengths); finish() drains the stream
-//! Writer::new(impl Write) (whole seconds, as layers) | Writer::with_nanoseconds; append(&Entry, &mut dyn Read); append_header(&Entry) -> data offset,
-//!   then write_data(&[u8]) until the size is reached; whiteout(&RootedPath); opaque(&RootedPath dir); finish() -> W; offset_bytes()
-//! ```
+
+mod header;
+mod pax;
+mod reader;
+mod sparse;
+mod writer;
+
+pub use reader::Reader;
+pub use writer::Writer;
 
 use std::io;
 
@@ -157,3 +159,6 @@ pub enum TarError {
         source: io::Error,
     },
 }
+
+#[cfg(test)]
+mod tests;
