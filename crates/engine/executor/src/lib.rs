@@ -8,6 +8,7 @@
 
 mod cancel;
 mod error;
+pub mod file;
 mod host_path;
 pub mod keeper;
 pub mod sandbox;
