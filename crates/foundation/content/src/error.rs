@@ -5,12 +5,17 @@ use std::path::{Path, PathBuf};
 
 use crossdock_oci::BlobDigest;
 
+/// Bytes SQLite needs for its shared memory alone; with less free space, its vague failures are taken for a full disk.
+const SPACE_MIN: u64 = 64 << 10;
+
 /// Why the content store could not do something.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContentError {
     /// No environment variable says where state may be kept.
-    #[error("cannot tell where to keep state: none of CROSSDOCK_STATE_DIR, XDG_DATA_HOME and HOME is set to an absolute path; set CROSSDOCK_STATE_DIR to a directory of your own")]
+    #[error(
+        "cannot tell where to keep state: none of CROSSDOCK_STATE_DIR, XDG_DATA_HOME and HOME is set to an absolute path; set CROSSDOCK_STATE_DIR to a directory of your own"
+    )]
     NoStateDir,
     /// File locks and shared memory cannot be trusted there.
     #[error("state directory {} is on a network file system ({filesystem}), where locks and crash safety cannot be relied on; set CROSSDOCK_STATE_DIR to a directory on a local disk", path.display())]
@@ -52,7 +57,9 @@ pub enum ContentError {
     #[error("blob {digest} has {size_bytes} bytes, more than the {max_bytes} allowed here")]
     BlobTooLarge { digest: BlobDigest, size_bytes: u64, max_bytes: u64 },
     /// The stored bytes changed under us (disk fault, or somebody wrote into the state directory).
-    #[error("stored blob {digest} is damaged (its bytes have digest {got}); it was moved out of the store, so run the same command again to fetch or build it anew")]
+    #[error(
+        "stored blob {digest} is damaged (its bytes have digest {got}); it was moved out of the store, so run the same command again to fetch or build it anew"
+    )]
     BlobDamaged { digest: BlobDigest, got: BlobDigest },
 }
 
@@ -64,6 +71,7 @@ impl ContentError {
 
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
+        let source = without_path(source);
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { action, path, source },
             io::ErrorKind::ReadOnlyFilesystem => Self::NotWritable { path, source },
@@ -78,6 +86,10 @@ impl ContentError {
             Some(ErrorCode::DiskFull) => {
                 Self::DiskFull { action, path, source: io::Error::new(io::ErrorKind::StorageFull, source) }
             }
+            // SQLite does not say why a read, write or mapping failed; a disk without free space says enough.
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) if has_no_space(&path) => {
+                Self::DiskFull { action, path, source: io::Error::new(io::ErrorKind::StorageFull, source) }
+            }
             Some(ErrorCode::ReadOnly) => Self::NotWritable { path, source: io::Error::other(source) },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::DatabaseDamaged { path, source: Box::new(source) }
@@ -85,6 +97,20 @@ impl ContentError {
             _ => Self::Database { action, path, source: Box::new(source) },
         }
     }
+}
+
+/// fs_err names the path in its text; ours does already, so only what the system said is kept.
+fn without_path(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(std::error::Error::source);
+    match inner.and_then(|source| source.downcast_ref::<io::Error>()).and_then(io::Error::raw_os_error) {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error,
+    }
+}
+
+fn has_no_space(file: &Path) -> bool {
+    let folder = file.parent().unwrap_or(file);
+    rustix::fs::statvfs(folder).is_ok_and(|facts| facts.f_bavail.saturating_mul(facts.f_frsize) < SPACE_MIN)
 }
 
 /// For `impl Write` and `impl Read`, whose callers know only [`io::Error`]: the kind stays, the text is ours.

@@ -2,10 +2,13 @@
 
 use crossdock_oci::BlobDigest;
 
+/// How the key of an Image row begins when the image has no name; what follows is its digest.
+pub const UNTAGGED_PREFIX: &str = "untagged/";
+
 /// A kind of metadata row. The number is what stands in the database: it never changes and is never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Space {
-    /// A name (reference, or bare digest when untagged) of an image kept here. A root of garbage collection.
+    /// A name of an image kept here: a reference, or [`UNTAGGED_PREFIX`] and a digest. A root of garbage collection.
     Image = 1,
     /// A result stored under a cache key. Kept until pruned.
     Record = 2,
@@ -83,19 +86,19 @@ pub enum Link {
 }
 
 /// A row to be written: its bytes are opaque here (JSON by convention), its links are what it needs.
-#[derive(Debug, Clone, Copy)]
-pub struct Row<'a> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
     pub space: Space,
-    pub key: &'a str,
-    pub value: &'a [u8],
-    pub links: &'a [Link],
+    pub key: String,
+    pub value: Vec<u8>,
+    pub links: Vec<Link>,
 }
 
 /// One change of the metadata; [`crate::Store::apply`] makes several of them in one transaction.
 #[derive(Debug, Clone, Copy)]
 pub enum Change<'a> {
     /// Write the row, replacing an older one with the same key, its value and its links.
-    Put(Row<'a>),
+    Put(&'a Row),
     /// Forget the row; what it linked to goes at the next collection, unless something else needs it.
     Remove(Space, &'a str),
     /// Note that the row was used now. A row that is not there is passed over.
