@@ -5,7 +5,13 @@
 //! - no hostile tar makes it panic, hang or exceed the limits named in [`tar`];
 //! - nothing here knows a registry, a Dockerfile or a sandbox.
 
+pub mod apply;
+pub mod compression;
+pub mod diff;
+pub mod disk;
 pub mod entry;
+pub mod export;
+pub mod listing;
 pub mod path;
 pub mod tar;
 pub mod tree;

@@ -50,10 +50,13 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// `DataSize`, `Data`, `Write`, `Unstorable`.
     pub fn append(&mut self, entry: &Entry, data: &mut dyn Read) -> Result<(), TarError> {
-        self.append_header(entry)?;
-        let EntryKind::File { size_bytes } = entry.kind else {
-            return Ok(());
-        };
+        if entry.is_file() { self.append_file(entry, data).map(|_| ()) } else { self.append_header(entry).map(|_| ()) }
+    }
+
+    /// A regular file with its data; returns the offset of the data.
+    pub(crate) fn append_file(&mut self, entry: &Entry, data: &mut dyn Read) -> Result<u64, TarError> {
+        let offset = self.append_header(entry)?;
+        let size_bytes = entry.size_bytes();
         let mut got = 0_u64;
         let mut buffer = std::mem::take(&mut self.buffer);
         let result = loop {
@@ -73,7 +76,8 @@ impl<W: Write> Writer<W> {
             }
         };
         self.buffer = buffer;
-        result.and_then(|()| self.close_file())
+        result.and_then(|()| self.close_file())?;
+        Ok(offset)
     }
 
     /// A header alone. For a regular file exactly its size must follow through `write_data`. Returns the offset at which data begins.
