@@ -2,24 +2,34 @@
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use crossdock_oci::{BlobDigest, Descriptor, Reference};
+use tokio::sync::watch;
 
+use crate::exchange::Network;
+use crate::retry::Pause;
+use crate::runtime::runtime;
 use crate::{Config, Credentials, RegistryError};
 
 /// Talks to registries. Cheap to clone; all clones share connections, tokens and limits.
+///
+/// Every call blocks its thread and may be made from many threads at once, but not from inside an async runtime.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<(Config, Credentials, ClientOptions)>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    network: Network,
+    cancelled: watch::Sender<bool>,
 }
 
 /// What tests change about a client.
 #[derive(Clone, Default)]
 pub struct ClientOptions {
     /// Called instead of sleeping between two tries.
-    pub pause: Option<Arc<dyn Fn(Duration) + Send + Sync>>,
+    pub pause: Option<Pause>,
 }
 
 /// A reference, looked up.
@@ -67,9 +77,10 @@ impl Client {
         Self::with_options(config, credentials, ClientOptions::default())
     }
 
-    /// A client for tests.
+    /// As [`Self::new`], for tests.
     pub fn with_options(config: Config, credentials: Credentials, options: ClientOptions) -> Self {
-        Self { inner: Arc::new((config, credentials, options)) }
+        let network = Network::new(config, credentials, options.pause);
+        Self { inner: Arc::new(Inner { network, cancelled: watch::Sender::new(false) }) }
     }
 
     /// A client with the configuration and credentials of this host and user.
@@ -80,88 +91,108 @@ impl Client {
         Ok(Self::new(Config::load(&crate::ConfigPaths::from_environment())?, Credentials::from_environment()))
     }
 
-    /// Ends every running call, and every later one, with [`RegistryError::Cancelled`].
-    pub fn cancel(&self) {}
+    /// What the configuration left out and should be said to the user.
+    pub fn warnings(&self) -> &[String] {
+        self.inner.network.config.warnings()
+    }
+
+    /// Ends every running call of all clones, and every later one, with [`RegistryError::Cancelled`].
+    pub fn cancel(&self) {
+        self.inner.cancelled.send_replace(true);
+    }
 
     /// The manifest or index a reference names (tag `latest` when it says nothing).
     ///
     /// # Errors
-    /// As [`RegistryError`] lists them.
-    pub fn resolve(&self, _reference: &Reference) -> Result<Resolved, RegistryError> {
-        Err(RegistryError::Cancelled)
+    /// [`RegistryError::NotFound`], [`RegistryError::PullDenied`], those of the connection; with mirrors
+    /// [`RegistryError::AllHostsFailed`].
+    pub fn resolve(&self, reference: &Reference) -> Result<Resolved, RegistryError> {
+        self.run(self.inner.network.resolve(reference))
     }
 
-    /// Digest, type and size of what a reference names, by one HEAD request.
+    /// Digest, type and size of what a reference names, by one HEAD request where the registry's headers say enough.
     ///
     /// # Errors
-    /// As [`RegistryError`] lists them.
-    pub fn resolve_digest(&self, _reference: &Reference) -> Result<HeadAnswer, RegistryError> {
-        Err(RegistryError::Cancelled)
+    /// As [`Self::resolve`].
+    pub fn resolve_digest(&self, reference: &Reference) -> Result<HeadAnswer, RegistryError> {
+        self.run(self.inner.network.resolve_digest(reference))
     }
 
     /// The manifest or index with this descriptor, digest and size checked.
     ///
     /// # Errors
-    /// As [`RegistryError`] lists them.
-    pub fn fetch_manifest(&self, _name: &Reference, _manifest: &Descriptor) -> Result<Bytes, RegistryError> {
-        Err(RegistryError::Cancelled)
+    /// As [`Self::resolve`], and [`RegistryError::DigestMismatch`], [`RegistryError::BlobTruncated`].
+    pub fn fetch_manifest(&self, name: &Reference, manifest: &Descriptor) -> Result<Bytes, RegistryError> {
+        self.run(self.inner.network.fetch_manifest(name, manifest))
     }
 
-    /// Streams a blob into `out`, digest and size checked. `progress` gets bytes done and in all.
+    /// Streams a blob into `out`, digest and size checked. `progress` gets bytes done and bytes in all.
     ///
     /// # Errors
-    /// As [`RegistryError`] lists them. After an error what `out` took is worthless.
+    /// As [`Self::fetch_manifest`], and [`RegistryError::Write`]. After an error what `out` took is worthless; when
+    /// [`RegistryError::is_corrupt_content`] says so, another try with a fresh writer may find another host.
     pub fn fetch_blob(
         &self,
-        _name: &Reference,
-        _blob: &Descriptor,
-        _out: &mut dyn Write,
-        _progress: &mut dyn FnMut(u64, u64),
+        name: &Reference,
+        blob: &Descriptor,
+        out: &mut dyn Write,
+        progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(), RegistryError> {
-        Err(RegistryError::Cancelled)
+        self.run(self.inner.network.fetch_blob(name, blob, out, progress))
     }
 
     /// Whether the repository itself (no mirror) has the blob.
     ///
     /// # Errors
-    /// As [`RegistryError`] lists them.
-    pub fn blob_exists(&self, _name: &Reference, _blob: &Descriptor) -> Result<bool, RegistryError> {
-        Err(RegistryError::Cancelled)
+    /// Those of the connection, and [`RegistryError::PullDenied`].
+    pub fn blob_exists(&self, name: &Reference, blob: &Descriptor) -> Result<bool, RegistryError> {
+        self.run(self.inner.network.blob_exists(name, blob))
     }
 
-    /// Brings a blob into a repository: there already, else mounted, else uploaded.
+    /// Brings a blob into a repository: it is there already, or mounted from another repository, or uploaded.
+    /// `progress` gets bytes sent and bytes in all; it begins again at 0 when the upload must.
     ///
     /// # Errors
-    /// As [`RegistryError`] lists them.
+    /// [`RegistryError::PushDenied`], [`RegistryError::Read`], [`RegistryError::SourceSize`], those of the connection.
     pub fn push_blob(
         &self,
-        _name: &Reference,
-        _blob: &Descriptor,
-        _source: &PushSource<'_>,
-        _progress: &mut dyn FnMut(u64, u64),
+        name: &Reference,
+        blob: &Descriptor,
+        source: &PushSource<'_>,
+        progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Pushed, RegistryError> {
-        Err(RegistryError::Cancelled)
+        self.run(self.inner.network.push_blob(name, blob, source, progress))
     }
 
     /// What the registry itself (no mirror) has under a tag or digest; `None` when nothing.
     ///
     /// # Errors
-    /// As [`RegistryError`] lists them.
-    pub fn manifest_exists(&self, _reference: &Reference) -> Result<Option<Descriptor>, RegistryError> {
-        Err(RegistryError::Cancelled)
+    /// Those of the connection, and [`RegistryError::PushDenied`].
+    pub fn manifest_exists(&self, reference: &Reference) -> Result<Option<Descriptor>, RegistryError> {
+        self.run(self.inner.network.manifest_exists(reference))
     }
 
-    /// Stores a manifest or index under the reference's tag, else under its digest.
+    /// Stores a manifest or index under the reference's tag, or under its digest when it has no tag.
     ///
     /// # Errors
-    /// As [`RegistryError`] lists them.
+    /// As [`Self::push_blob`].
     pub fn push_manifest(
         &self,
-        _reference: &Reference,
-        _media_type: &str,
+        reference: &Reference,
+        media_type: &str,
         bytes: &[u8],
     ) -> Result<BlobDigest, RegistryError> {
-        let _ = (&self.inner, bytes);
-        Err(RegistryError::Cancelled)
+        self.run(self.inner.network.push_manifest(reference, media_type, Bytes::copy_from_slice(bytes)))
+    }
+
+    fn run<T>(&self, work: impl Future<Output = Result<T, RegistryError>>) -> Result<T, RegistryError> {
+        runtime()?.block_on(async {
+            let mut cancelled = self.inner.cancelled.subscribe();
+            tokio::select! {
+                biased;
+                _ = cancelled.wait_for(|cancelled| *cancelled) => Err(RegistryError::Cancelled),
+                outcome = work => outcome,
+            }
+        })
     }
 }

@@ -7,11 +7,20 @@
 //! (architecture decision 16); [`Credentials`] finds user names and tokens where `docker login` left them;
 //! [`server`] is the small registry of our own.
 
+mod auth;
 pub mod client;
 pub mod config;
 pub mod credentials;
 pub mod error;
+mod exchange;
+mod fetch;
+mod host;
+mod push;
+mod resolve;
+pub mod retry;
+mod runtime;
 pub mod server;
+mod transport;
 
 pub use client::{Client, ClientOptions, HeadAnswer, PushSource, Pushed, Resolved};
 pub use config::{Config, ConfigPaths};
