@@ -120,10 +120,15 @@ impl Database {
         outcome.map_err(|source| self.error(action, source))
     }
 
-    /// Gives the space of the write-ahead log back to the file system, where nobody is using it.
+    /// Gives unused pages and the write-ahead log back to the file system, as far as nobody is reading.
     pub(crate) fn shrink(&self) -> Result<()> {
         let _turn = locked(&self.writer);
         self.read("shrink the database", |connection| {
+            // It frees one page a step.
+            let mut vacuum = connection.prepare("PRAGMA incremental_vacuum")?;
+            let mut steps = vacuum.query([])?;
+            while steps.next()?.is_some() {}
+            drop(steps);
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         })
     }

@@ -99,11 +99,13 @@ impl ContentError {
     }
 }
 
-/// fs_err names the path in its text; ours does already, so only what the system said is kept.
+/// fs_err's text is "failed to … `path`: reason"; the path stands in our own text, so only the reason is kept.
 fn without_path(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(std::error::Error::source);
-    match inner.and_then(|source| source.downcast_ref::<io::Error>()).and_then(io::Error::raw_os_error) {
-        Some(code) => io::Error::from_raw_os_error(code),
+    if error.raw_os_error().is_some() {
+        return error;
+    }
+    match error.to_string().rsplit_once("`: ") {
+        Some((_, reason)) => io::Error::new(error.kind(), reason),
         None => error,
     }
 }
@@ -126,5 +128,36 @@ impl From<ContentError> for io::Error {
             _ => io::ErrorKind::Other,
         };
         Self::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_named_once() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("absent");
+        let source = fs_err::File::open(&path).unwrap_err();
+        let text = ContentError::io("open", &path, source).to_string();
+        assert_eq!(text, format!("cannot open {}: No such file or directory (os error 2)", path.display()));
+    }
+
+    #[test]
+    fn a_full_disk_is_known_by_its_kind() {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            assert!(ContentError::io("write", Path::new("/x"), kind.into()).is_disk_full());
+        }
+        let readonly = ContentError::io("write", Path::new("/x"), io::ErrorKind::ReadOnlyFilesystem.into());
+        assert!(matches!(readonly, ContentError::NotWritable { .. }));
+    }
+
+    #[test]
+    fn writers_get_the_text_and_the_kind() {
+        let digest = BlobDigest::of(b"");
+        let error = io::Error::from(ContentError::BlobTruncated { digest, want: 2, got: 1 });
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert!(error.to_string().ends_with("is truncated: expected 2 bytes, got 1"), "{error}");
     }
 }

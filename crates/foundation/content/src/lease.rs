@@ -258,6 +258,15 @@ mod tests {
     }
 
     #[test]
+    fn threads_may_share_everything() {
+        fn is_shared<T: Send + Sync + Clone + 'static>() {}
+        fn is_sent<T: Send + 'static>() {}
+        is_shared::<Store>();
+        is_shared::<Lease>();
+        is_sent::<crate::Ingest>();
+    }
+
+    #[test]
     fn a_dead_lease_is_swept_with_its_files() {
         let place = tempfile::tempdir().unwrap();
         let store = Store::open(place.path()).unwrap();

@@ -224,16 +224,19 @@ fn write_row(
 
 fn delete_row(connection: &Connection, space: Space, key: &str) -> rusqlite::Result<bool> {
     let Some(id) = find_row(connection, space, key)? else { return Ok(false) };
-    delete_row_id(connection, id)?;
+    delete_row_ids(connection, &format!("[{id}]"))?;
     Ok(true)
 }
 
-/// Deletes a row with its value and its links.
-pub(crate) fn delete_row_id(connection: &Connection, id: i64) -> rusqlite::Result<()> {
-    for statement in
-        ["DELETE FROM link WHERE source = ?1", "DELETE FROM value WHERE id = ?1", "DELETE FROM entry WHERE id = ?1"]
-    {
-        connection.prepare_cached(statement)?.execute([id])?;
+/// Deletes rows with their values and their links; `ids` is a JSON list of numbers. One statement for each table, so
+/// that a hundred thousand rows go in a fraction of a second.
+pub(crate) fn delete_row_ids(connection: &Connection, ids: &str) -> rusqlite::Result<()> {
+    for statement in [
+        "DELETE FROM link WHERE source IN (SELECT value FROM json_each(?1))",
+        "DELETE FROM value WHERE id IN (SELECT value FROM json_each(?1))",
+        "DELETE FROM entry WHERE id IN (SELECT value FROM json_each(?1))",
+    ] {
+        connection.prepare_cached(statement)?.execute([ids])?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! In: disks that are full or read-only, in a mount namespace of their own. Out: proof that errors name the place and the way out, and that pruning works. Never: a mount the host can see.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "all of this file is a test")]
+
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
@@ -45,6 +47,7 @@ fn child() {
     let root = Path::new(place).join("state");
     match task {
         "full" => fill_and_prune(&root),
+        "full-of-others" => prune_on_a_disk_full_of_others(&root),
         "read-only" => refuse_read_only(&root),
         other => panic!("unknown task {other}"),
     }
@@ -79,6 +82,27 @@ fn fill_and_prune(root: &Path) {
     assert!(root.join("reserve").exists(), "space for the next time is set aside again");
 }
 
+/// Here not even the database's log has any space: only what was set aside for it.
+fn prune_on_a_disk_full_of_others(root: &Path) {
+    let store = Store::open(root).unwrap();
+    let lease = store.lease().unwrap();
+    for number in 0..10_u8 {
+        let digest = store.put(&lease, &[number; 50_000]).unwrap();
+        store.put_row(Space::Record, &number.to_string(), b"", &[Link::Blob(digest)]).unwrap();
+    }
+    drop((lease, store));
+    assert!(!root.join("metadata.sqlite-wal").exists());
+    fill_to_the_brim(&root.with_file_name("filler"));
+    let attempt = Store::open(root).and_then(|store| store.lease());
+    let error = attempt.map(|_| ()).unwrap_err();
+    assert!(error.is_disk_full(), "{error:?}");
+    println!("on the full disk: {error}");
+    let store = Store::open_for_pruning(root).unwrap();
+    let report = store.gc(&GcOptions { cache: true, ..GcOptions::default() }, &mut |_| Ok(())).unwrap();
+    assert_eq!((report.blobs, report.rows), (10, 10));
+    store.lease().unwrap();
+}
+
 fn fill(store: &Store) -> ContentError {
     let lease = store.lease().unwrap();
     for number in 0..1000_u32 {
@@ -107,7 +131,7 @@ fn fill_to_the_brim(path: &Path) {
 
 fn refuse_read_only(root: &Path) {
     drop(Store::open(root).unwrap());
-    let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(root.parent().unwrap()).status().unwrap();
+    let remounted = Command::new("mount").args(["-o", "remount,bind,ro"]).arg(root.parent().unwrap()).status().unwrap();
     assert!(remounted.success());
     for path in [root.to_path_buf(), root.with_file_name("new")] {
         let error = Store::open(&path).unwrap_err();
@@ -120,6 +144,12 @@ fn refuse_read_only(root: &Path) {
 fn a_full_disk_is_named_and_can_be_pruned() {
     let place = tempfile::tempdir().unwrap();
     on_a_small_disk("full", place.path());
+}
+
+#[test]
+fn a_disk_full_of_other_things_can_be_pruned() {
+    let place = tempfile::tempdir().unwrap();
+    on_a_small_disk("full-of-others", place.path());
 }
 
 #[test]

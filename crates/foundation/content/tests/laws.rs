@@ -1,5 +1,7 @@
 //! In: random sequences of ingest, link, unlink, lease and collection. Out: proof that what is reachable stays and all else goes. Never: a look at how the store decides.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "all of this file is a test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crossdock_content::{GcOptions, Lease, Link, Space, Store};
@@ -58,11 +60,14 @@ fn digest_of(blob: u8) -> BlobDigest {
     BlobDigest::of(&bytes_of(blob))
 }
 
+/// When a row was used last, and the blobs and layers it links to.
+type ModelRow = (usize, Vec<u8>, Vec<u8>);
+
 /// What should be in the store, with the step in which each thing was used last.
 #[derive(Default)]
 struct Model {
     blobs: BTreeMap<u8, usize>,
-    rows: BTreeMap<(Space, u8), (usize, Vec<u8>, Vec<u8>)>,
+    rows: BTreeMap<(Space, u8), ModelRow>,
     leases: Vec<(usize, Lease)>,
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A child is this test binary again: `child` does what `CONTENT_CHILD` says. `CONTENT_SEED` repeats a run.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "all of this file is a test")]
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -68,8 +70,14 @@ fn child() {
     let mut random = Random(seed.parse::<u64>().unwrap() | 1);
     match task {
         "work" => {
-            for _ in 0..40 {
-                work_once(&Store::open(Path::new(root)).unwrap(), &mut random);
+            for _ in 0..10 {
+                let store = Store::open(Path::new(root)).unwrap();
+                std::thread::scope(|scope| {
+                    for _ in 0..2 {
+                        let (store, mut random) = (store.clone(), Random(random.next(1 << 30) | 1));
+                        scope.spawn(move || (0..2).for_each(|_| work_once(&store, &mut random)));
+                    }
+                });
             }
         }
         "work-forever" => {
@@ -195,6 +203,7 @@ fn killed_processes_leave_nothing_wrong() {
         children.iter_mut().for_each(wait_until_ready);
         std::thread::sleep(Duration::from_micros(random.next(40_000)));
         for child in &mut children {
+            assert_eq!(child.try_wait().unwrap(), None, "a child ended on its own: what it printed says why");
             child.kill().unwrap();
             child.wait().unwrap();
         }

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::plan::{Kind, Node};
 use super::{GcReport, sweep};
-use crate::rows::{BLOB_LINK, delete_row_id};
+use crate::rows::{BLOB_LINK, delete_row_ids};
 use crate::{Space, UNTAGGED_PREFIX};
 
 /// What the state directory holds, whatever the rows say.
@@ -111,6 +111,7 @@ impl Graph {
         removed: &mut GcReport,
         snapshots: &mut HashSet<String>,
     ) -> rusqlite::Result<()> {
+        let mut doomed: Vec<String> = Vec::new();
         for &index in garbage {
             let kind = self.nodes[index].kind;
             match &self.names[index] {
@@ -122,7 +123,7 @@ impl Graph {
                     }
                 }
                 Name::Row { id, key } => {
-                    delete_row_id(connection, *id)?;
+                    doomed.push(id.to_string());
                     removed.rows += 1;
                     removed.images += u64::from(matches!(kind, Kind::Image { .. }));
                     if kind == Kind::Row(Space::Snapshot) {
@@ -131,7 +132,7 @@ impl Graph {
                 }
             }
         }
-        Ok(())
+        delete_row_ids(connection, &format!("[{}]", doomed.join(",")))
     }
 
     /// The blobs that still have a row, and those that lost it just now.

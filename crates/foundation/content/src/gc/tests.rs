@@ -135,3 +135,22 @@ fn a_limited_collection_takes_the_largest_blobs_first() {
     let collected = store.collect(&GcOptions::default(), Some(2), &mut report).unwrap();
     assert_eq!((report.blobs, collected.is_complete), (4, true));
 }
+
+#[test]
+fn the_database_gives_its_space_back() {
+    let (_place, store) = store();
+    let size = || fs::metadata(store.root().join(crate::database::FILE_NAME)).unwrap().len();
+    let rows: Vec<crate::Row> = (0..2000)
+        .map(|number| crate::Row {
+            space: Space::Stat,
+            key: number.to_string(),
+            value: vec![number as u8; 500],
+            links: vec![Link::Row(Space::Stat, "0".to_owned())],
+        })
+        .collect();
+    store.put_rows(&rows).unwrap();
+    store.inner.database.shrink().unwrap();
+    assert!(size() > 1_000_000, "{}", size());
+    assert_eq!(collect(&store, GcOptions { cache: true, ..GcOptions::default() }).rows, 2000);
+    assert!(size() < 100_000, "{}", size());
+}
