@@ -1,1 +1,30 @@
-//! In: nothing yet. Out: nothing yet. Never: anything.
+//! In: what to build and where it goes. Out: images kept, pushed, written; progress events. Never: a terminal, a command line, a policy that belongs to one room.
+//!
+//! Composition: the only room that knows all others of the engine. [`Engine`] opens the state directory and holds what
+//! builds share; [`Build`] is one conversation: its frontend asks through `Bridge`, the solver decides what runs, and
+//! the files of this room perform it.
+
+mod base;
+mod bridge;
+mod build;
+mod engine;
+mod error;
+mod exec;
+mod export;
+mod fetch;
+mod fileop;
+mod flight;
+mod images;
+mod layers;
+mod locals;
+mod perform;
+mod resolve;
+mod result;
+mod trees;
+mod unpack;
+
+pub use build::{Build, BuildFailure, BuildReport, BuildRequest, LocalContexts};
+pub use engine::{Engine, EngineOptions};
+pub use error::{BuildError, StepFailure};
+pub use export::{ExportRequest, ExportedImage};
+pub use images::{PullReport, RunRequest, RunningImage, inherited_stdio};

@@ -4,6 +4,7 @@
 //! a listing, or as several of these (decision 3). A layer made of a known tar is named by its diffID; the result of
 //! a process has a name of its own until somebody needs its tar.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crossdock_content::{Link, Space, Store};
@@ -27,6 +28,11 @@ impl LayerId {
     /// The result of a process, under a name nobody else uses.
     pub fn of_process(unique: &str) -> Self {
         Self(format!("x{unique}"))
+    }
+
+    /// A name that was stored; `None` when it is none of ours.
+    pub fn from_stored(text: &str) -> Option<Self> {
+        (text.starts_with(['d', 'x']) && text.len() > 1 && text.bytes().all(|b| b.is_ascii_alphanumeric())).then(|| Self(text.to_owned()))
     }
 
     /// The name as it is stored.
@@ -84,9 +90,9 @@ pub struct LayerRow {
     pub created: Timestamp,
     #[serde(default)]
     pub blobs: Vec<LayerBlob>,
-    /// Snapshots (stack names) whose topmost layer this is.
+    /// Snapshots whose topmost layer this is, by the name of the stack they hold.
     #[serde(default)]
-    pub snapshots: Vec<String>,
+    pub snapshots: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listing: Option<BlobDigest>,
     /// Bytes of the tar, when known.
@@ -97,7 +103,7 @@ pub struct LayerRow {
 impl LayerRow {
     /// A layer of which nothing is known but its name.
     pub const fn new(id: LayerId, diff_id: Option<DiffId>, created: Timestamp) -> Self {
-        Self { id, diff_id, created, blobs: Vec::new(), snapshots: Vec::new(), listing: None, uncompressed_size: 0 }
+        Self { id, diff_id, created, blobs: Vec::new(), snapshots: BTreeMap::new(), listing: None, uncompressed_size: 0 }
     }
 
     /// Adds a blob, or the origins of one that is known already.
@@ -115,22 +121,15 @@ impl LayerRow {
         }
     }
 
-    /// Says that this snapshot holds the layer.
-    pub fn add_snapshot(&mut self, name: &str) {
-        if !self.snapshots.iter().any(|known| known == name) {
-            self.snapshots.push(name.to_owned());
-        }
-    }
-
     fn links(&self) -> Vec<Link> {
         let blobs = self.blobs.iter().map(|blob| Link::Blob(blob.digest));
-        let snapshots = self.snapshots.iter().map(|name| Link::Row(Space::Snapshot, name.clone()));
+        let snapshots = self.snapshots.values().map(|name| Link::Row(Space::Snapshot, name.clone()));
         blobs.chain(snapshots).chain(self.listing.map(Link::Blob)).collect()
     }
 }
 
 /// The layer rows of a store.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Layers {
     store: Store,
 }

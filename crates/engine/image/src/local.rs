@@ -53,7 +53,7 @@ pub struct LocalManifest {
 }
 
 /// The images of a store.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Images {
     store: Store,
 }

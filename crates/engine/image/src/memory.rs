@@ -40,7 +40,6 @@ struct Range {
 }
 
 /// The chunk memory of a store.
-#[derive(Debug)]
 pub struct ChunkMemory {
     store: Store,
 }
@@ -69,13 +68,18 @@ impl ChunkMemory {
         if chunks.is_empty() {
             return Ok(());
         }
-        let rows: Vec<Row> = chunks
+        let links = [Link::Blob(blob)];
+        let values: Vec<Vec<u8>> = chunks
             .iter()
             .map(|chunk| {
                 let range = Range { blob, offset: chunk.offset, length: chunk.length, check: chunk.check.clone() };
-                let value = serde_json::to_vec(&range).expect("a range has only string keys");
-                Row { space: Space::Chunk, key: chunk.key.0.clone(), value, links: vec![Link::Blob(blob)] }
+                serde_json::to_vec(&range).expect("a range has only string keys")
             })
+            .collect();
+        let rows: Vec<Row<'_>> = chunks
+            .iter()
+            .zip(&values)
+            .map(|(chunk, value)| Row { space: Space::Chunk, key: &chunk.key.0, value, links: &links })
             .collect();
         self.store.put_rows(&rows)?;
         Ok(())

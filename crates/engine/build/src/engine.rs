@@ -1,0 +1,94 @@
+//! In: a state directory and the host's settings. Out: what builds share: store, registry client, keeper, emulation. Never: anything of one build.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use crossdock_content::{GcOptions, GcReport, Store};
+use crossdock_emulation::Host;
+use crossdock_executor::{Cancel, Keeper, KeeperOptions};
+use crossdock_image::Images;
+use crossdock_registry::Client;
+
+use crate::BuildError;
+
+/// How an engine is opened.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// The state directory.
+    pub state: PathBuf,
+}
+
+/// The engine: cheap to clone, usable from many threads.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) store: Store,
+    pub(crate) client: Client,
+    pub(crate) keeper: Keeper,
+    host: Arc<OnceLock<Arc<Host>>>,
+    /// The end of everything this engine does.
+    pub(crate) cancel: Cancel,
+}
+
+impl Engine {
+    /// Opens the state directory; starts no process and no connection.
+    ///
+    /// # Errors
+    /// When the directory or a configuration file cannot be used.
+    pub fn open(options: &EngineOptions) -> Result<Self, BuildError> {
+        let store = Store::open(&options.state)?;
+        let client = Client::from_environment()?;
+        let keeper = Keeper::new(KeeperOptions::new(&options.state));
+        Ok(Self { store, client, keeper, host: Arc::default(), cancel: Cancel::new() })
+    }
+
+    /// The content store.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The registry client.
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The local image store.
+    pub fn images(&self) -> Images {
+        Images::new(&self.store)
+    }
+
+    /// What this machine can run; probed at first use.
+    pub fn host(&self) -> Arc<Host> {
+        Arc::clone(self.host.get_or_init(|| Arc::new(Host::probe())))
+    }
+
+    /// Ends everything this engine is doing; called by the handler of Ctrl-C.
+    pub fn cancel(&self) {
+        self.client.cancel();
+        self.cancel.cancel();
+    }
+
+    /// Whether [`Engine::cancel`] was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    /// Removes what the options say, and everything nothing needs any more.
+    ///
+    /// # Errors
+    /// Those of the store. A snapshot that cannot be removed stays for the next collection.
+    pub fn prune(&self, options: &GcOptions) -> Result<GcReport, BuildError> {
+        let root = self.store.snapshot_root();
+        let mut remove = |id: &str| -> std::io::Result<()> {
+            let path = root.join(id);
+            if !path.exists() {
+                return Ok(());
+            }
+            self.keeper.remove(&path, &self.cancel).map_err(|error| std::io::Error::other(error.to_string()))
+        };
+        if options.cache {
+            // Stat indexes only save time; one that cannot be removed is no failure.
+            let _ = fs_err::remove_dir_all(crate::locals::indexes(&self.store));
+        }
+        Ok(self.store.gc(options, &mut remove)?)
+    }
+}

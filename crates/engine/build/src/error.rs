@@ -1,0 +1,127 @@
+//! In: failures of every room. Out: one enum with the step, the platform and the place in the Dockerfile where they are known. Never: an exit code, a hint about flags.
+
+use crossdock_executor::ExecutorError;
+use crossdock_frontend::bridge::BridgeError;
+use crossdock_llb::Location;
+use crossdock_oci::manifest::DocumentError;
+use crossdock_oci::{Platform, Reference, VertexDigest};
+
+/// Why a build (or a run, a pull, a push) failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error(transparent)]
+    Content(#[from] crossdock_content::ContentError),
+    #[error(transparent)]
+    Registry(#[from] crossdock_registry::RegistryError),
+    #[error(transparent)]
+    Image(#[from] crossdock_image::ImageError),
+    #[error(transparent)]
+    Export(#[from] crossdock_exporter::ExportError),
+    #[error(transparent)]
+    Executor(#[from] ExecutorError),
+    #[error(transparent)]
+    Emulation(#[from] Box<crossdock_emulation::NoEmulation>),
+    #[error(transparent)]
+    Tree(#[from] crossdock_snapshot::tree::TreeError),
+    #[error(transparent)]
+    File(#[from] crossdock_executor::file::FileError),
+    #[error(transparent)]
+    Context(#[from] crossdock_source::local::ContextError),
+    #[error(transparent)]
+    Listing(#[from] crossdock_snapshot::listing::ListingError),
+    #[error(transparent)]
+    Frontend(Box<crossdock_frontend::FrontendError>),
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
+    #[error(transparent)]
+    Step(Box<StepFailure>),
+    #[error("{reference}: {source}")]
+    Document { reference: Reference, source: DocumentError },
+    #[error("{reference} is not in the local image store, and the registry was not to be asked")]
+    NotLocal { reference: Reference },
+    #[error("{reference}: the manifest names {layers} layers, the config {diffs}: the image is broken; pull it again or tell its publisher")]
+    LayerCount { reference: Reference, layers: usize, diffs: usize },
+    #[error("{reference}: layer type {media_type} is not supported")]
+    LayerType { reference: Reference, media_type: String },
+    #[error("layer {layer} is gone from the store and no repository is known to hold it; build again with --no-cache")]
+    LayerGone { layer: String },
+    #[error("layer {layer} unpacks to {got}, its image says {want}: the image is broken; pull it again or tell its publisher")]
+    DiffMismatch { layer: String, want: String, got: String },
+    #[error("process {process} did not complete successfully: {outcome}")]
+    Process { process: String, outcome: String },
+    #[error("the thread {doing} died; this is a bug: please report it with the command that led here")]
+    ThreadDied { doing: &'static str },
+    #[error("{what} is not supported yet")]
+    Unsupported { what: String },
+    #[error("context directory {name:?} was asked for, but this build has none of that name")]
+    NoSuchContext { name: String },
+    #[error("{source_name}: {reason}")]
+    BadSource { source_name: String, reason: &'static str },
+    #[error("{path}: {source}")]
+    Io { path: String, source: std::io::Error },
+    /// A failure that several jobs share.
+    #[error(transparent)]
+    Shared(std::sync::Arc<BuildError>),
+    #[error("{text}")]
+    Solver { text: String },
+    #[error("context canceled")]
+    Cancelled,
+    #[error("{source}")]
+    Name { source: crossdock_oci::ReferenceError },
+    #[error("no command specified: the image has neither ENTRYPOINT nor CMD; give one behind the image's name")]
+    NoCommand,
+    #[error("{name} is an index, and its manifest for {platform} is not in the local store; `crossdock pull` it without --platform, or push one platform under a name of its own")]
+    PlatformNotHere { name: String, platform: String },
+    #[error("tag is needed when pushing to registry")]
+    NoNameToPush,
+    #[error("the records of {what} cannot be read: {source}")]
+    Record { what: String, source: serde_json::Error },
+    #[error("{path} was built for {machine}, but the image is for {platform}: {why}")]
+    WrongMachine { path: String, machine: String, platform: Platform, why: String },
+}
+
+/// A step that failed, and where it stands.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct StepFailure {
+    pub vertex: VertexDigest,
+    /// As the screen shows it: `[2/3] RUN make`.
+    pub name: String,
+    pub platform: Option<Platform>,
+    pub locations: Vec<Location>,
+    pub source: BuildError,
+}
+
+impl BuildError {
+    /// A document of an image that cannot be read.
+    pub fn document(reference: &Reference, source: DocumentError) -> Self {
+        Self::Document { reference: reference.clone(), source }
+    }
+
+    /// The step this failure belongs to.
+    pub fn step(&self) -> Option<&StepFailure> {
+        match self {
+            Self::Step(step) => Some(step),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody asked for the end.
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Cancelled | Self::Executor(ExecutorError::Cancelled) | Self::Registry(crossdock_registry::RegistryError::Cancelled) => true,
+            Self::Step(step) => step.source.is_cancelled(),
+            Self::Shared(error) => error.is_cancelled(),
+            _ => false,
+        }
+    }
+}
+
+impl From<BuildError> for BridgeError {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Bridge(error) => error,
+            error => Self::Engine(Box::new(error)),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! In: an exec op and the layers of its root. Out: a new layer of what the process changed. Never: a key, a host path in the image.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+
+use crossdock_emulation::{Host, Means};
+use crossdock_executor::keeper::{ExecStdio, Layers as Directories};
+use crossdock_executor::sandbox::{EmulatorSpec, ExecOutcome, ExecSpec, MountSource, RootSpec, SandboxMount, UpperSpec};
+use crossdock_executor::{Cancel, ExecutorError, HostPath};
+use crossdock_image::LayerId;
+use crossdock_llb::{ExecOp, MountKind, Vertex};
+use crossdock_oci::{Platform, Timestamp, VertexDigest};
+use crossdock_progress::{Event, Log, Progress};
+
+use crate::BuildError;
+use crate::perform::Steps;
+use crate::result::Output;
+
+/// Bytes of a process's output read at a time.
+const LOG_READ_BYTES: usize = 32 << 10;
+
+impl Steps {
+    /// Runs a process on the layers of its root mount and keeps what it changed as a layer.
+    pub(crate) fn run_exec(&self, vertex: &Vertex, op: &ExecOp, inputs: &[Output], cancel: &Cancel) -> Result<Output, BuildError> {
+        let root = op.mounts.iter().find(|mount| mount.dest == "/");
+        let stack = match root.and_then(|mount| mount.input) {
+            None => Vec::new(),
+            Some(input) => self.layers_of(inputs, input)?.as_ref().clone(),
+        };
+        let mounts = self.mounts(op, inputs, cancel)?;
+        let platform = vertex.platform.clone().unwrap_or_else(Platform::host);
+        let emulator = emulator_of(&self.host, &platform)?;
+        let lowers = self.directories(&stack, cancel)?;
+        let id = self.store.new_snapshot(&self.lease)?;
+        let directory = self.store.snapshot_root().join(&id);
+        self.keeper.prepare(&directory, cancel)?;
+        let upper = UpperSpec { fs: HostPath::from(directory.join("fs")), work: HostPath::from(directory.join("work")) };
+        let mut spec = ExecSpec::new(RootSpec::Overlay { lowers, upper: Some(upper) }, op.meta.args.clone());
+        fill_spec(&mut spec, op);
+        spec.mounts = mounts;
+        spec.emulator = emulator.spec;
+        let outcome = self.run_logged(vertex, &spec, cancel);
+        let finished = outcome.and_then(|outcome| check_outcome(op, &outcome, emulator.name.as_deref()));
+        if let Err(error) = finished {
+            // The directory belongs to the lease: what cannot be removed now goes with the next collection.
+            let _ = self.keeper.remove(&directory, &Cancel::new());
+            return Err(explain_exec(error, op, &platform));
+        }
+        let layer = LayerId::of_process(&id);
+        let mut stack = stack;
+        stack.push(layer.clone());
+        self.unpacker.keep(&layer, &LayerId::stack_name(&stack), &id, &directory, cancel)?;
+        Ok(Output::layers(stack))
+    }
+
+    fn directories(&self, stack: &[LayerId], cancel: &Cancel) -> Result<Directories, BuildError> {
+        self.unpacker.directories(stack, &self.fetcher, &|layer| self.shown_at(layer), cancel)
+    }
+
+    /// Mounts besides the root.
+    fn mounts(&self, op: &ExecOp, inputs: &[Output], cancel: &Cancel) -> Result<Vec<SandboxMount>, BuildError> {
+        let mut mounts = Vec::new();
+        for mount in op.mounts.iter().filter(|mount| mount.dest != "/") {
+            let source = match (&mount.kind, mount.input) {
+                (MountKind::Tmpfs { size_bytes }, _) => MountSource::Tmpfs { size_bytes: u64::try_from(*size_bytes).unwrap_or(0) },
+                (MountKind::Bind, Some(input)) => {
+                    let lowers = self.bind_source(inputs, input, cancel)?;
+                    let root = RootSpec::Overlay { lowers, upper: None };
+                    MountSource::Tree { root, selector: mount.selector.clone() }
+                }
+                (kind, _) => return Err(BuildError::Unsupported { what: format!("RUN --mount of {}", mount_name(kind)) }),
+            };
+            mounts.push(SandboxMount { dest: mount.dest.clone(), readonly: mount.readonly, source });
+        }
+        Ok(mounts)
+    }
+
+    /// The directories a bind mount shows. A directory of the user is never shown itself (decision 4).
+    fn bind_source(&self, inputs: &[Output], input: u32, cancel: &Cancel) -> Result<Directories, BuildError> {
+        match inputs.get(input as usize) {
+            Some(Output::Layers(layers)) => self.directories(layers, cancel),
+            Some(Output::Local(tree)) => {
+                let layer = self.materialise(tree)?;
+                self.directories(&[layer], cancel)
+            }
+            None => Err(BuildError::BadSource { source_name: format!("input {input}"), reason: "the step has no such input" }),
+        }
+    }
+
+    /// Runs a step with its output going to the step's log.
+    fn run_logged(&self, vertex: &Vertex, spec: &ExecSpec, cancel: &Cancel) -> Result<ExecOutcome, BuildError> {
+        let (out_read, out_write) = pipe()?;
+        let (err_read, err_write) = pipe()?;
+        let stdio = ExecStdio { stdin: None, stdout: Some(out_write), stderr: Some(err_write) };
+        std::thread::scope(|scope| {
+            let (digest, progress) = (vertex.digest, &self.progress);
+            scope.spawn(move || pump(out_read, 1, digest, progress));
+            scope.spawn(move || pump(err_read, 2, digest, progress));
+            // `exec` takes the write ends; when it returns or fails they are closed here, and the readers end.
+            let running = self.keeper.exec(spec, stdio, cancel)?;
+            Ok(running.wait()?)
+        })
+    }
+}
+
+/// How programs of a platform run on this host, with the emulator's name for messages.
+pub(crate) fn emulator_of(host: &Host, platform: &Platform) -> Result<Emulator, BuildError> {
+    Ok(match host.choose(platform)? {
+        Means::Native => Emulator { spec: None, name: None },
+        Means::Host { entry } => Emulator { spec: None, name: Some(entry) },
+        Means::Private(found) => {
+            let name = found.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let spec = EmulatorSpec { architecture: found.architecture.to_owned(), qemu: HostPath::from(found.path) };
+            Emulator { spec: Some(spec), name: Some(name) }
+        }
+    })
+}
+
+/// How a platform is run.
+pub(crate) struct Emulator {
+    pub spec: Option<EmulatorSpec>,
+    /// `None` when it runs natively.
+    pub name: Option<String>,
+}
+
+fn fill_spec(spec: &mut ExecSpec, op: &ExecOp) {
+    let meta = &op.meta;
+    spec.env.clone_from(&meta.env);
+    for (name, value) in &meta.proxy_env {
+        for name in [name.to_uppercase(), name.to_lowercase()] {
+            if !meta.env.iter().any(|pair| pair.split('=').next() == Some(&name)) {
+                spec.env.push(format!("{name}={value}"));
+            }
+        }
+    }
+    spec.cwd.clone_from(&meta.cwd);
+    spec.user.clone_from(&meta.user);
+    spec.hostname.clone_from(&meta.hostname);
+    spec.extra_hosts.clone_from(&meta.extra_hosts);
+    spec.network = op.network;
+    spec.security = op.security;
+    spec.ulimits.clone_from(&meta.ulimits);
+    spec.remove_mount_stubs_recursive = meta.remove_mount_stubs_recursive;
+}
+
+const fn mount_name(kind: &MountKind) -> &'static str {
+    match kind {
+        MountKind::Bind => "type=bind without a source",
+        MountKind::Tmpfs { .. } => "type=tmpfs",
+        MountKind::Cache { .. } => "type=cache",
+        MountKind::Secret { .. } => "type=secret",
+        MountKind::Ssh { .. } => "type=ssh",
+    }
+}
+
+fn check_outcome(op: &ExecOp, outcome: &ExecOutcome, emulator: Option<&str>) -> Result<(), BuildError> {
+    let fine = if op.meta.valid_exit_codes.is_empty() { outcome.code == 0 } else { op.meta.valid_exit_codes.contains(&outcome.code) };
+    if fine {
+        return Ok(());
+    }
+    let mut text = format!("exit code: {}", outcome.code);
+    // QEMU ends with the signal its guest would have died of; 139 is the usual mark of a crash inside the emulator.
+    if let (Some(name), true) = (emulator, outcome.signal.is_some() || outcome.code >= 128) {
+        text.push_str(&format!(" (the step ran under {name}: a crash of the emulator itself looks like this; try a newer QEMU, or build this stage on $BUILDPLATFORM)"));
+    } else if outcome.signal == Some(9) {
+        text.push_str(" (killed: if nobody killed it, memory ran out)");
+    }
+    Err(process_error(op, text))
+}
+
+fn process_error(op: &ExecOp, outcome: String) -> BuildError {
+    BuildError::Process { process: quote(&op.meta.args.join(" ")), outcome }
+}
+
+/// A text in double quotes with Go's escapes, as BuildKit prints processes.
+fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\r' => quoted.push_str("\\r"),
+            c if c.is_control() => quoted.push_str(&format!("\\x{:02x}", c as u32)),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A program that did not start is told as BuildKit tells it, with the reason.
+fn explain_exec(error: BuildError, op: &ExecOp, platform: &Platform) -> BuildError {
+    match error {
+        BuildError::Executor(failure @ ExecutorError::ExecFailed { .. }) => {
+            let hint = if failure.errno() == Some(libc_enoexec()) { format!(" (is the program built for {platform}?)") } else { String::new() };
+            process_error(op, format!("{failure}{hint}"))
+        }
+        other => other,
+    }
+}
+
+/// ENOEXEC, the same number on every Linux.
+const fn libc_enoexec() -> i32 {
+    8
+}
+
+fn pipe() -> Result<(File, OwnedFd), BuildError> {
+    let (read, write) = std::io::pipe().map_err(|source| BuildError::Io { path: "a pipe for the step's output".to_owned(), source })?;
+    Ok((File::from(OwnedFd::from(read)), OwnedFd::from(write)))
+}
+
+fn pump(mut from: File, stream: u8, vertex: VertexDigest, progress: &Progress) {
+    let mut buffer = vec![0; LOG_READ_BYTES];
+    while let Ok(got) = from.read(&mut buffer) {
+        if got == 0 {
+            return;
+        }
+        progress.emit(Event::Log(Log { vertex, stream, data: buffer[..got].to_vec(), timestamp: Timestamp::now() }));
+    }
+}

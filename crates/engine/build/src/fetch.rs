@@ -1,0 +1,120 @@
+//! In: a layer that is only elsewhere. Out: one of its blobs in the store. Never: a download of what is stored already.
+
+use crossdock_content::{Lease, Store};
+use crossdock_image::{LayerBlob, LayerRow};
+use crossdock_oci::{Reference, VertexDigest};
+use crossdock_progress::{Line, Progress};
+use crossdock_registry::Client;
+
+use crate::BuildError;
+use crate::flight::Flights;
+
+/// Brings blobs of layers into the store.
+pub struct Fetcher {
+    store: Store,
+    client: Client,
+    lease: Lease,
+    flights: Flights,
+}
+
+/// Where a download is shown.
+#[derive(Debug, Clone)]
+pub struct ShownAt {
+    pub progress: Progress,
+    pub vertex: VertexDigest,
+}
+
+impl ShownAt {
+    /// Shown nowhere.
+    pub fn nowhere() -> Self {
+        Self { progress: Progress::silent(), vertex: VertexDigest::of(b"") }
+    }
+}
+
+impl Fetcher {
+    /// A fetcher into this store.
+    pub fn new(store: &Store, client: &Client, lease: &Lease) -> Self {
+        Self { store: store.clone(), client: client.clone(), lease: lease.clone(), flights: Flights::default() }
+    }
+
+    /// A blob of the layer that is in the store, fetched when none is.
+    ///
+    /// # Errors
+    /// When no repository gives one of them.
+    pub fn any_blob(&self, row: &LayerRow, shown: &ShownAt) -> Result<LayerBlob, BuildError> {
+        for blob in &row.blobs {
+            if self.store.has(blob.digest)? {
+                return Ok(blob.clone());
+            }
+        }
+        let mut last: Option<BuildError> = None;
+        for blob in &row.blobs {
+            match self.fetch(blob, shown) {
+                Ok(()) => return Ok(blob.clone()),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| BuildError::LayerGone { layer: row.id.to_string() }))
+    }
+
+    /// Puts this very blob into the store.
+    ///
+    /// # Errors
+    /// When no repository gives it.
+    pub fn fetch(&self, blob: &LayerBlob, shown: &ShownAt) -> Result<(), BuildError> {
+        self.flights.alone(&blob.digest.to_string(), || {
+            if self.store.has(blob.digest)? {
+                return Ok(());
+            }
+            let mut last = BuildError::LayerGone { layer: blob.digest.to_string() };
+            for origin in &blob.origins {
+                let Ok(name) = origin.parse::<Reference>() else { continue };
+                match self.fetch_from(&name, blob, shown) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        })
+    }
+
+    fn fetch_from(&self, name: &Reference, blob: &LayerBlob, shown: &ShownAt) -> Result<(), BuildError> {
+        let mut line = Line::begin(&shown.progress, shown.vertex, &blob.digest.to_string());
+        let descriptor = blob.descriptor();
+        let mut ingest = self.store.ingest(&self.lease)?;
+        let mut seen = 0_u64;
+        let mut report = |done: u64, total: u64| {
+            // One event in a mebibyte is enough for any screen.
+            if done == total || done - seen >= 1 << 20 {
+                seen = done;
+                line.update(done, total);
+            }
+        };
+        self.client.fetch_blob(name, &descriptor, &mut ingest, &mut report)?;
+        ingest.commit_expecting(&descriptor)?;
+        line.done();
+        Ok(())
+    }
+
+    /// Fetches what several layers lack, a few at a time, before they are unpacked one after another.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub fn any_blobs(&self, rows: &[LayerRow], shown: &ShownAt) -> Result<(), BuildError> {
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        let results: Vec<Result<(), BuildError>> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..rows.len().min(crossdock_registry::FETCHES_PER_REGISTRY_MAX))
+                .map(|_| {
+                    scope.spawn(|| {
+                        while let Some(row) = rows.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                            self.any_blob(row, shown)?;
+                        }
+                        Ok(())
+                    })
+                })
+                .collect();
+            workers.into_iter().map(|worker| worker.join().unwrap_or(Err(BuildError::ThreadDied { doing: "fetching layers" }))).collect()
+        });
+        results.into_iter().collect()
+    }
+}

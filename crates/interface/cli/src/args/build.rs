@@ -1,0 +1,195 @@
+//! In: the words behind `build`. Out: every flag buildx knows (spec/cli.md §1.2), as it was typed. Never: a meaning.
+
+use clap::Args;
+
+/// `build`
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// Build context: a directory
+    #[arg(value_name = "PATH")]
+    pub path: Option<String>,
+    /// Name of the image, may be given several times
+    #[arg(short, long = "tag", value_name = "NAME[:TAG]")]
+    pub tags: Vec<String>,
+    /// Dockerfile (default: PATH/Dockerfile); - reads standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<String>,
+    /// Platforms to build for, as in linux/amd64,linux/arm64
+    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]")]
+    pub platforms: Vec<String>,
+    /// Build-time variable; without a value it is taken from the environment
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
+    pub build_args: Vec<String>,
+    /// Stage to build
+    #[arg(long)]
+    pub target: Option<String>,
+    /// Label of the image
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<String>,
+    /// Annotation of the image
+    #[arg(long = "annotation", value_name = "[TYPE:]KEY=VALUE")]
+    pub annotations: Vec<String>,
+    /// Push the result to the registry of its names
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    pub push: bool,
+    /// Keep the result in the local image store (always done)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    pub load: bool,
+    /// Where the result goes: type=image|registry|oci|docker|local|tar|cacheonly,dest=…
+    #[arg(short, long = "output", value_name = "SPEC")]
+    pub outputs: Vec<String>,
+    /// Do not use the build cache
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    pub no_cache: bool,
+    /// Ask the registry for every base image
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    pub pull: bool,
+    /// How progress is shown: auto, plain, tty, quiet, rawjson
+    #[arg(long, value_name = "HOW", env = "BUILDKIT_PROGRESS", default_value = "auto")]
+    pub progress: String,
+    /// Show nothing but the image's ID
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    pub quiet: bool,
+    /// Write the image's ID to a file
+    #[arg(long, value_name = "FILE")]
+    pub iidfile: Option<String>,
+    /// Write facts of the result to a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<String>,
+    /// Show the build graph as JSON and stop
+    #[arg(long)]
+    pub print_llb: bool,
+    #[command(flatten)]
+    pub later: LaterArgs,
+    #[command(flatten)]
+    pub ignored: IgnoredArgs,
+}
+
+/// Flags that are read but not honoured yet: each fails by its name.
+#[derive(Debug, Default, Args)]
+pub struct LaterArgs {
+    #[arg(long, hide = true)]
+    pub no_cache_filter: Vec<String>,
+    #[arg(long, hide = true)]
+    pub secret: Vec<String>,
+    #[arg(long, hide = true)]
+    pub ssh: Vec<String>,
+    #[arg(long, hide = true)]
+    pub cache_from: Vec<String>,
+    #[arg(long, hide = true)]
+    pub cache_to: Vec<String>,
+    #[arg(long, hide = true)]
+    pub build_context: Vec<String>,
+    #[arg(long, hide = true)]
+    pub network: Option<String>,
+    #[arg(long, hide = true)]
+    pub add_host: Vec<String>,
+    #[arg(long, hide = true)]
+    pub allow: Vec<String>,
+    #[arg(long, hide = true)]
+    pub attest: Vec<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub provenance: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub sbom: Option<String>,
+    #[arg(long, hide = true)]
+    pub call: Option<String>,
+    #[arg(long, hide = true)]
+    pub check: bool,
+    #[arg(long, hide = true)]
+    pub cgroup_parent: Option<String>,
+    #[arg(long, hide = true)]
+    pub shm_size: Option<String>,
+    #[arg(long, hide = true)]
+    pub ulimit: Vec<String>,
+    #[arg(long, hide = true)]
+    pub resource: Vec<String>,
+    #[arg(long, hide = true)]
+    pub policy: Vec<String>,
+    #[arg(long, hide = true)]
+    pub builder: Option<String>,
+    #[arg(short = 'm', long, hide = true)]
+    pub memory: Option<String>,
+    #[arg(long, hide = true)]
+    pub memory_swap: Option<String>,
+    #[arg(short = 'c', long, hide = true)]
+    pub cpu_shares: Option<String>,
+    #[arg(long, hide = true)]
+    pub cpu_period: Option<String>,
+    #[arg(long, hide = true)]
+    pub cpu_quota: Option<String>,
+    #[arg(long, hide = true)]
+    pub cpuset_cpus: Option<String>,
+    #[arg(long, hide = true)]
+    pub cpuset_mems: Option<String>,
+}
+
+/// Flags of the old builder without any effect: those that promised something warn.
+#[derive(Debug, Default, Args)]
+pub struct IgnoredArgs {
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub compress: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub rm: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub force_rm: Option<String>,
+    #[arg(long, hide = true)]
+    pub isolation: Option<String>,
+    #[arg(long, hide = true)]
+    pub security_opt: Vec<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub squash: Option<String>,
+}
+
+impl LaterArgs {
+    /// The flags that were given and cannot be honoured yet.
+    pub fn given(&self) -> Vec<&'static str> {
+        let text = |value: &Option<String>| value.is_some();
+        let list = |values: &[String]| !values.is_empty();
+        let network = self.network.as_deref().is_some_and(|mode| mode != "default");
+        // Attestations are off unless asked for: saying so is no wish.
+        let off = |value: &Option<String>| value.as_deref().is_some_and(|value| value != "false");
+        [
+            ("--no-cache-filter", list(&self.no_cache_filter)),
+            ("--secret", list(&self.secret)),
+            ("--ssh", list(&self.ssh)),
+            ("--cache-from", list(&self.cache_from)),
+            ("--cache-to", list(&self.cache_to)),
+            ("--build-context", list(&self.build_context)),
+            ("--network", network),
+            ("--add-host", list(&self.add_host)),
+            ("--allow", list(&self.allow)),
+            ("--attest", list(&self.attest)),
+            ("--provenance", off(&self.provenance)),
+            ("--sbom", off(&self.sbom)),
+            ("--call", self.call.as_deref().is_some_and(|call| call != "build")),
+            ("--check", self.check),
+            ("--cgroup-parent", text(&self.cgroup_parent)),
+            ("--shm-size", text(&self.shm_size)),
+            ("--ulimit", list(&self.ulimit)),
+            ("--resource", list(&self.resource)),
+            ("--policy", list(&self.policy)),
+            ("--builder", text(&self.builder)),
+            ("--memory", text(&self.memory)),
+            ("--memory-swap", text(&self.memory_swap)),
+            ("--cpu-shares", text(&self.cpu_shares)),
+            ("--cpu-period", text(&self.cpu_period)),
+            ("--cpu-quota", text(&self.cpu_quota)),
+            ("--cpuset-cpus", text(&self.cpuset_cpus)),
+            ("--cpuset-mems", text(&self.cpuset_mems)),
+        ]
+        .into_iter()
+        .filter_map(|(name, given)| given.then_some(name))
+        .collect()
+    }
+}
+
+impl IgnoredArgs {
+    /// The flags that were given, promise something and do nothing.
+    pub fn given(&self) -> Vec<&'static str> {
+        [("isolation", self.isolation.is_some()), ("security-opt", !self.security_opt.is_empty()), ("squash", self.squash.is_some())]
+            .into_iter()
+            .filter_map(|(name, given)| given.then_some(name))
+            .collect()
+    }
+}

@@ -1,0 +1,43 @@
+//! In: the flags of a verb. Out: its effect and its words. Never: flags of another verb.
+
+pub mod binfmt;
+pub mod build;
+pub mod images;
+pub mod imagetools;
+pub mod registry;
+pub mod run;
+pub mod store;
+pub mod transfer;
+
+mod interrupt;
+mod table;
+
+use crossdock_build::{Engine, EngineOptions};
+use crossdock_oci::{Platform, PlatformError};
+
+use crate::error::{CliError, result};
+
+/// Opens the engine over the user's state directory.
+pub fn engine() -> Result<Engine, CliError> {
+    let state = crossdock_content::root_default()?;
+    let engine = Engine::open(&EngineOptions { state })?;
+    interrupt::watch(&engine);
+    Ok(engine)
+}
+
+/// Platforms from repeated flags of comma lists, each once, in order.
+pub fn platforms(words: &[String]) -> Result<Vec<Platform>, PlatformError> {
+    let mut platforms: Vec<Platform> = Vec::new();
+    for word in words.iter().flat_map(|word| word.split(',')).filter(|word| !word.trim().is_empty()) {
+        let platform: Platform = word.parse()?;
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    Ok(platforms)
+}
+
+/// `version`
+pub fn version() {
+    result(&format!("crossdock {}", env!("CARGO_PKG_VERSION")));
+}

@@ -1,0 +1,22 @@
+//! In: `registry serve`. Out: the local store served over HTTP until somebody interrupts. Never: an address that was not asked for.
+
+use crossdock_registry::server::{Server, ServerOptions};
+
+use crate::args::ServeArgs;
+use crate::error::{CliError, say};
+
+/// How often the end is looked for.
+const POLL: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// `registry serve`
+pub fn serve(args: &ServeArgs) -> Result<(), CliError> {
+    let engine = super::engine()?;
+    let address = args.addr.strip_prefix(':').map_or_else(|| args.addr.clone(), |port| format!("127.0.0.1:{port}"));
+    let server = Server::start(engine.store(), &ServerOptions::new(&address))?;
+    say(&format!("serving {} on http://{}", engine.store().root().display(), server.addr()));
+    while !engine.is_cancelled() {
+        std::thread::sleep(POLL);
+    }
+    server.stop();
+    Ok(())
+}

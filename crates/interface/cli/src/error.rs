@@ -1,0 +1,100 @@
+//! In: errors of every room. Out: what the user reads, and the exit code. Never: a decision elsewhere about either.
+
+use std::process::ExitCode;
+
+use crossdock_build::BuildError;
+use crossdock_dockerfile::{LineRange, excerpt};
+use crossdock_frontend::outcome::SourceFile;
+
+/// Exit code of a cancelled command (spec/cli.md §1).
+const CANCELLED: u8 = 130;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error("failed to build: {}", build_text(.source))]
+    Build { source: Box<BuildError>, dockerfile: Option<SourceFile> },
+    #[error("{0}")]
+    Engine(#[from] BuildError),
+    #[error(transparent)]
+    Image(#[from] crossdock_image::ImageError),
+    #[error(transparent)]
+    Registry(#[from] crossdock_registry::RegistryError),
+    #[error(transparent)]
+    Content(#[from] crossdock_content::ContentError),
+    #[error(transparent)]
+    Reference(#[from] crossdock_oci::ReferenceError),
+    #[error(transparent)]
+    Platform(#[from] crossdock_oci::PlatformError),
+    #[error(transparent)]
+    Output(#[from] crossdock_exporter::SpecError),
+    #[error("{0}")]
+    Usage(String),
+    #[error("{flag} is not supported yet: {why}")]
+    NotYet { flag: String, why: &'static str },
+    #[error("{action} {path}: {source}")]
+    File { action: &'static str, path: String, source: std::io::Error },
+    #[error("the store is damaged: {count} findings; run `crossdock prune -a` to drop what can be built again")]
+    Damaged { count: usize },
+    /// The process that was run ended with this code; nothing is to be said.
+    #[error("exit code {0}")]
+    Exited(u8),
+    #[error("context canceled")]
+    Cancelled,
+}
+
+/// Errors of steps read `failed to solve: …`, as BuildKit's clients print them.
+fn build_text(error: &BuildError) -> String {
+    match error {
+        BuildError::Step(_) | BuildError::Frontend(_) | BuildError::Bridge(_) => format!("failed to solve: {error}"),
+        other => other.to_string(),
+    }
+}
+
+impl CliError {
+    /// Prints what the user should read and gives the exit code.
+    pub fn report(&self) -> ExitCode {
+        match self {
+            Self::Exited(code) => return ExitCode::from(*code),
+            Self::Cancelled => {
+                say("ERROR: context canceled");
+                return ExitCode::from(CANCELLED);
+            }
+            Self::Build { source, .. } if source.is_cancelled() => {
+                say("ERROR: failed to build: context canceled");
+                return ExitCode::from(CANCELLED);
+            }
+            Self::Build { source, dockerfile } => {
+                if let Some(text) = excerpt_of(source, dockerfile.as_ref()) {
+                    say(text.trim_end());
+                }
+            }
+            _ => {}
+        }
+        say(&format!("ERROR: {self}"));
+        ExitCode::FAILURE
+    }
+}
+
+/// The lines of the Dockerfile the failure belongs to.
+fn excerpt_of(error: &BuildError, dockerfile: Option<&SourceFile>) -> Option<String> {
+    let (location, file) = match error {
+        BuildError::Step(step) => (step.locations.first()?, dockerfile?),
+        BuildError::Frontend(error) => (error.location.as_ref()?, error.source_file.as_ref()?),
+        _ => return None,
+    };
+    let lines = LineRange { first: location.first_line, last: location.last_line };
+    excerpt::render(&file.name, &file.text, &[lines])
+}
+
+/// One line for the user, on standard error.
+#[expect(clippy::print_stderr, reason = "this is where the program speaks to its user")]
+pub fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+/// One line of a command's result, on standard output. A reader that went away ends nothing: the work is done.
+pub fn result(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
