@@ -4,7 +4,7 @@
 //! - A blob is never handed out under a digest it did not have when it came in; `read` proves it again.
 //! - A row is a hint and never a promise: a missing or short file is a miss, not an error.
 //! - A process that dies, at any moment, never leaves a wrong blob, row or snapshot behind: only leftovers that the next
-//!   collection removes. So does a power cut (architecture decision 6).
+//!   collection removes. Nor does a power cut (architecture decision 6).
 //! - Nothing here prints, and nothing here deletes the files of a snapshot: those may belong to sub-ids, so a callback does.
 //!
 //! The state directory:
