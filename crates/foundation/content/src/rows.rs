@@ -64,8 +64,8 @@ impl Store {
     ///
     /// # Errors
     /// Those of the database; then none is written.
-    pub fn put_rows(&self, rows: &[Row]) -> Result<()> {
-        let changes: Vec<Change<'_>> = rows.iter().map(Change::Put).collect();
+    pub fn put_rows(&self, rows: &[Row<'_>]) -> Result<()> {
+        let changes: Vec<Change<'_>> = rows.iter().copied().map(Change::Put).collect();
         self.apply(&changes)
     }
 
@@ -81,7 +81,7 @@ impl Store {
         self.inner.database.write("write rows", Durability::Ordered, |transaction| {
             for change in changes {
                 match *change {
-                    Change::Put(row) => write_row(transaction, epoch, row.space, &row.key, &row.value, &row.links)?,
+                    Change::Put(row) => write_row(transaction, epoch, row.space, row.key, row.value, row.links)?,
                     Change::Remove(space, key) => {
                         delete_row(transaction, space, key)?;
                     }

@@ -86,19 +86,19 @@ pub enum Link {
 }
 
 /// A row to be written: its bytes are opaque here (JSON by convention), its links are what it needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row<'a> {
     pub space: Space,
-    pub key: String,
-    pub value: Vec<u8>,
-    pub links: Vec<Link>,
+    pub key: &'a str,
+    pub value: &'a [u8],
+    pub links: &'a [Link],
 }
 
 /// One change of the metadata; [`crate::Store::apply`] makes several of them in one transaction.
 #[derive(Debug, Clone, Copy)]
 pub enum Change<'a> {
     /// Write the row, replacing an older one with the same key, its value and its links.
-    Put(&'a Row),
+    Put(Row<'a>),
     /// Forget the row; what it linked to goes at the next collection, unless something else needs it.
     Remove(Space, &'a str),
     /// Note that the row was used now. A row that is not there is passed over.

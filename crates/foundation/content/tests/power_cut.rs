@@ -132,10 +132,10 @@ fn one_round(place: &Path, round: u32) -> Result<(), String> {
             continue;
         }
         // Even rounds: right after rows whose snapshots are not on the disk. Odd ones: somewhere in the next build.
-        if round % 2 == 0 && line.ends_with("unfinished") {
+        if round.is_multiple_of(2) && line.ends_with("unfinished") {
             break;
         }
-        if round % 2 == 1 && finished.len() as u32 >= 3 + round {
+        if !round.is_multiple_of(2) && finished.len() as u32 >= 3 + round {
             std::thread::sleep(Duration::from_micros(u64::from(round) * 1000));
             break;
         }

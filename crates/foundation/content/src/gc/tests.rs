@@ -140,14 +140,10 @@ fn a_limited_collection_takes_the_largest_blobs_first() {
 fn the_database_gives_its_space_back() {
     let (_place, store) = store();
     let size = || fs::metadata(store.root().join(crate::database::FILE_NAME)).unwrap().len();
-    let rows: Vec<crate::Row> = (0..2000)
-        .map(|number| crate::Row {
-            space: Space::Stat,
-            key: number.to_string(),
-            value: vec![number as u8; 500],
-            links: vec![Link::Row(Space::Stat, "0".to_owned())],
-        })
-        .collect();
+    let keys: Vec<String> = (0..2000).map(|number| number.to_string()).collect();
+    let links = [Link::Row(Space::Stat, "0".to_owned())];
+    let rows: Vec<crate::Row<'_>> =
+        keys.iter().map(|key| crate::Row { space: Space::Stat, key, value: &[7; 500], links: &links }).collect();
     store.put_rows(&rows).unwrap();
     store.inner.database.shrink().unwrap();
     assert!(size() > 1_000_000, "{}", size());

@@ -8,8 +8,8 @@ fn store() -> (tempfile::TempDir, Store) {
     (place, store)
 }
 
-fn row(space: Space, key: &str, value: &[u8]) -> Row {
-    Row { space, key: key.to_owned(), value: value.to_vec(), links: Vec::new() }
+fn row<'a>(space: Space, key: &'a str, value: &'a [u8]) -> Row<'a> {
+    Row { space, key, value, links: &[] }
 }
 
 #[test]
@@ -59,9 +59,9 @@ fn changes_are_made_in_order_in_one_transaction() {
     let new = row(Space::Image, "app:1", b"new");
     store
         .apply(&[
-            Change::Put(&renamed),
+            Change::Put(renamed),
             Change::Remove(Space::Image, "app:1"),
-            Change::Put(&new),
+            Change::Put(new),
             Change::Touch(Space::Image, "nowhere"),
         ])
         .unwrap();
