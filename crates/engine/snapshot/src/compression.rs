@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn members_join_and_cuts_are_errors() {
-        let text: Vec<u8> = (0..100_000_u32).flat_map(|number| number.to_le_bytes()).collect();
+        let text: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
         for compression in PACKED {
             let packed = pack(compression, &text);
             assert_eq!(detect(&packed), compression);

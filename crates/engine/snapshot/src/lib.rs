@@ -8,11 +8,14 @@
 pub mod apply;
 pub mod compression;
 pub mod diff;
+pub mod content_hash;
 pub mod disk;
 pub mod entry;
 pub mod export;
+pub mod glob;
 pub mod listing;
 pub mod path;
+pub mod snapshotter;
 pub mod tar;
 pub mod tree;
 

@@ -157,6 +157,14 @@ impl RootedPath {
         Self(joined)
     }
 
+    /// This path and one name, which the kernel or a checked path gave.
+    pub(crate) fn child(&self, name: &[u8]) -> Self {
+        let mut path = Vec::with_capacity(self.0.len() + 1 + name.len());
+        path.extend_from_slice(&self.0);
+        push_component(&mut path, name);
+        Self::new_unchecked(path)
+    }
+
     /// Whether `self` is `other` or lies beneath it.
     pub fn starts_with(&self, other: &Self) -> bool {
         self.strip(other).is_some()

@@ -50,12 +50,15 @@ pub fn from_dir(dir: &Path, options: DirectoryOptions) -> Result<Listing, Listin
     Ok(listing)
 }
 
+/// Number of the group and the sha256 of the file, if read.
+type Group = (u32, Option<[u8; 32]>);
+
 struct Walked<'a> {
     root: BorrowedFd<'a>,
     options: DirectoryOptions,
     listing: Listing,
     /// Names of one inode, with what was read of it at its first name.
-    groups: HashMap<(u64, u64), (u32, Option<[u8; 32]>)>,
+    groups: HashMap<(u64, u64), Group>,
 }
 
 impl Walked<'_> {
@@ -108,7 +111,7 @@ impl Walked<'_> {
         Ok(())
     }
 
-    fn group(&self, object: &Object) -> (u32, Option<[u8; 32]>) {
+    fn group(&self, object: &Object) -> Group {
         if !object.is_hard_linked() {
             return (0, None);
         }

@@ -82,7 +82,7 @@ fn hash_data<R: Read>(reader: &mut Reader<R>, keep: bool) -> Result<([u8; 32], V
 
 /// Hands out the bytes of a chunk; those of a hole in pieces.
 pub(super) fn each_piece(chunk: Chunk<'_>, mut take: impl FnMut(&[u8])) {
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     match chunk {
         Chunk::Bytes(bytes) => take(bytes),
         Chunk::Hole(mut length) => {

@@ -1,5 +1,14 @@
 //! In: a root file system in whatever form it is known. Out: one read-only view of it. Never: a write, a followed symlink (except in `resolve`), a mount.
 
+mod layered;
+mod memory;
+mod merge;
+mod resolve;
+
+pub use layered::{ContentOpener, LayeredTree};
+pub use memory::{EmptyTree, MemoryTree};
+pub use resolve::{Resolved, near_names, resolve, resolve_parent};
+
 use std::io::{self, Read};
 
 use crate::entry::Entry;
@@ -20,7 +29,7 @@ pub struct Node {
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
     /// Nothing at this path.
-    #[error("{path}: not found{}", near_names(.near))]
+    #[error("{path}: not found{}", suggestion(.near))]
     NotFound {
         /// The path asked for.
         path: RootedPath,
@@ -78,11 +87,18 @@ pub enum TreeError {
     },
 }
 
-fn near_names(near: &[RootedPath]) -> String {
+fn suggestion(near: &[RootedPath]) -> String {
     match near {
         [] => String::new(),
         [one] => format!(" (is it {one}?)"),
         [one, two, ..] => format!(" (is it {one} or {two}?)"),
+    }
+}
+
+impl Node {
+    /// The root of a tree that says nothing about it.
+    pub(crate) fn default_root() -> Self {
+        Self { entry: Entry::dir(RootedPath::root(), 0o755), inode: 0, link_count: 1 }
     }
 }
 
@@ -119,3 +135,6 @@ pub trait Tree: Send + Sync {
     /// `NotFound`, `NotAFile`, `Read`.
     fn content(&self, path: &RootedPath) -> Result<[u8; 32], TreeError>;
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
