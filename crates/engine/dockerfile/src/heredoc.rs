@@ -24,6 +24,11 @@ impl Heredoc {
     }
 }
 
+/// Whether a command is a heredoc and nothing else: `RUN <<EOF`.
+pub fn is_single_heredoc(command: &str) -> bool {
+    parse_word(command).is_some()
+}
+
 fn strip_leading_tabs(text: &str) -> String {
     text.split_inclusive('\n').map(|line| line.trim_start_matches('\t')).collect()
 }

@@ -29,7 +29,7 @@ pub use check::{CheckConfig, Finding, Rule};
 pub use directive::{Directive, DirectiveKey, detect_syntax};
 pub use error::{LineRange, ParseError, ParseErrorKind};
 pub use expand::{ExpandError, Expander, Expansion, Variables};
-pub use heredoc::Heredoc;
+pub use heredoc::{Heredoc, is_single_heredoc};
 pub use instruction::{
     Add, ArgDefinition, Command, CommandLine, Copy, Device, Healthcheck, InlineFile, Instruction, KeyValue, Onbuild,
     Run, RunNetwork, RunSecurity, SourcesAndDest,

@@ -22,7 +22,7 @@ pub const EXPANSION_BYTES_MAX: usize = 1 << 20;
 pub const EXPANSION_DEPTH_MAX: usize = 64;
 
 /// How many steps matching the patterns of one expansion (`${v#p}`, `${v//p/r}`) may take.
-pub const PATTERN_STEPS_MAX: u64 = 50_000_000;
+pub const PATTERN_STEPS_MAX: u64 = 10_000_000;
 
 /// Most patterns in one ignore file.
 pub const IGNORE_PATTERNS_MAX: usize = 10_000;

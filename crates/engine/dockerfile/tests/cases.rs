@@ -1,5 +1,7 @@
 //! In: `testdata/dockerfile/<case>/Dockerfile`. Out: `ast.txt` beside it, compared or, with UPDATE=1, written. Never: a case without both files.
 
+#![allow(clippy::unwrap_used, reason = "a test file: clippy sees only functions marked as tests")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

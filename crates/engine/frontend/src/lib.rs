@@ -1,23 +1,29 @@
 //! In: options and a [`Bridge`]. Out: a graph and a config for each platform. Never: files, registries or processes, except through `Bridge`.
 //!
-//! The entry is [`build`].
+//! The entry is [`build`]: it reads the Dockerfile, plans the stages of each platform (`plan`), resolves every base image
+//! of every platform before any step (`resolve`), and lowers the target (`lower`). What the grammar knows but this
+//! version does not execute ends in [`ErrorKind::NotYet`], with the line.
 
 pub mod bridge;
 pub mod error;
 pub mod options;
 pub mod outcome;
 
+mod arguments;
+mod build;
+mod environment;
+mod go_text;
+mod lower;
+mod plan;
+mod read;
+mod report;
+mod resolve;
+mod step_name;
+
 pub use bridge::{
     Bridge, BridgeError, DirEntry, FileKind, FileStat, ImageRequest, RefId, ResolveMode, ResolvedImage, Warning,
 };
-pub use error::{ErrorKind, FrontendError};
+pub use build::build;
+pub use error::{ErrorKind, FrontendError, MissingPlatform};
 pub use options::{NoCache, Options};
-pub use outcome::{BaseImage, BuildOutcome, PlatformImage, SourceFile};
-
-/// Reads the Dockerfile and lowers the target stage for every platform.
-///
-/// # Errors
-/// Whatever is wrong with the Dockerfile, its base images or the context's ignore file, with the place in the file.
-pub fn build(_bridge: &dyn Bridge, _options: &Options) -> Result<BuildOutcome, FrontendError> {
-    Err(FrontendError { kind: ErrorKind::NotBuilt, location: None, source_file: None })
-}
+pub use outcome::{BaseImage, BuildOutcome, IgnoreFile, PlatformImage, SourceFile};

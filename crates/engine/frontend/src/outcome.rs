@@ -1,5 +1,6 @@
 //! In: nothing. Out: what a Dockerfile became: one graph and one config for each platform. Never: layers, digests of images, times of this build.
 
+use crossdock_dockerfile::ignore::Patterns;
 use crossdock_llb::{Definition, Edge};
 use crossdock_oci::{BlobDigest, ImageConfigView, Platform, Reference, Timestamp};
 
@@ -18,6 +19,25 @@ pub struct BuildOutcome {
     pub warnings: Vec<Warning>,
     /// The Dockerfile as it was read, for excerpts under errors.
     pub dockerfile: SourceFile,
+    /// The ignore file of the context, where there is one.
+    pub ignore_file: Option<IgnoreFile>,
+}
+
+/// What hides paths of the context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IgnoreFile {
+    /// `.dockerignore` or `<Dockerfile>.dockerignore`.
+    pub name: String,
+    pub patterns: Patterns,
+}
+
+impl IgnoreFile {
+    /// Why a path of the context is not there: `"/a.md" is hidden by pattern "*.md" (.dockerignore:3)`; `None` when
+    /// no pattern hides it.
+    pub fn explain(&self, path: &str) -> Option<String> {
+        let pattern = self.patterns.hiding(path.trim_matches('/'))?;
+        Some(format!("{path:?} is hidden by pattern {:?} ({}:{})", pattern.text(), self.name, pattern.line()))
+    }
 }
 
 /// The image of one platform.

@@ -1,0 +1,203 @@
+//! In: the bridge and the options. Out: a graph and a config for each platform. Never: lowering before all base images are known.
+
+use std::collections::BTreeSet;
+
+use crossdock_dockerfile::check::findings_of_file;
+use crossdock_dockerfile::{CheckConfig, DirectiveKey, Dockerfile, Finding, LineRange, detect_syntax};
+use crossdock_llb::Graph;
+use crossdock_oci::{Platform, Timestamp};
+
+use crate::arguments;
+use crate::bridge::{Bridge, Warning};
+use crate::error::{ErrorKind, Fault, FrontendError};
+use crate::lower::{Lowering, Setting};
+use crate::options::Options;
+use crate::outcome::{BuildOutcome, IgnoreFile, PlatformImage};
+use crate::plan::Plan;
+use crate::read::{self, Entrypoint};
+use crate::report::Report;
+use crate::resolve::{self, Images};
+
+/// Frontend images this room stands in for (spec/dockerfile.md §10).
+const OWN_SYNTAX: [&str; 3] = ["docker/dockerfile", "docker/dockerfile-upstream", "dockerfile.v0"];
+
+/// Reads the Dockerfile and lowers the target stage for every platform.
+///
+/// # Errors
+/// Whatever is wrong with the Dockerfile, its base images or the context's ignore file, with the place in the file.
+pub fn build(bridge: &dyn Bridge, options: &Options) -> Result<BuildOutcome, FrontendError> {
+    let entrypoint = read::read_dockerfile(bridge, options).map_err(|fault| FrontendError {
+        kind: fault.kind,
+        location: None,
+        source_file: None,
+    })?;
+    build_from(bridge, options, &entrypoint).map_err(|fault| fault.in_file(&entrypoint.file))
+}
+
+fn build_from(bridge: &dyn Bridge, options: &Options, entrypoint: &Entrypoint) -> Result<BuildOutcome, Fault> {
+    check_syntax(options, &entrypoint.file.text)?;
+    if let Some(name) = options.named_contexts.keys().next() {
+        return Err(ErrorKind::NotYet(format!("--build-context {name}")).into());
+    }
+    let file = Dockerfile::from_bytes(&entrypoint.bytes).map_err(|error| {
+        let lines = error.lines;
+        Fault { kind: error.into(), lines }
+    })?;
+    let config = check_config(options, &file)?;
+    let mut report = Report::new(config.clone());
+    report.extend(findings_of_file(&file, &config));
+    let mut plans = make_plans(bridge, options, &file, &mut report)?;
+    let with_platform = plans.len() > 1 || is_multi_platform(options);
+    let images = resolve::resolve_all(bridge, options, &file, &mut plans, with_platform)?;
+    let ignore_file = read::read_ignore_file(bridge, entrypoint)?;
+    let epoch = epoch(options, &plans)?;
+    let mut setting = Setting {
+        file: &file,
+        file_name: &entrypoint.file.name,
+        options,
+        with_platform,
+        epoch,
+        hostname: build_arg(options, "BUILDKIT_SANDBOX_HOSTNAME")
+            .or_else(|| options.hostname.clone())
+            .unwrap_or_default(),
+        proxies: arguments::proxies(&options.build_args),
+        cache_namespace: build_arg(options, "BUILDKIT_CACHE_MOUNT_NS").unwrap_or_default(),
+        ignore_file: ignore_file.as_ref(),
+        context_paths: Vec::new(),
+    };
+    setting.context_paths = paths_of_context(&setting, &plans, &images)?;
+    let platforms = lower_all(&setting, &plans, &images, &mut report)?;
+    let (findings, violation) = report.finish();
+    let warnings: Vec<Warning> = findings.into_iter().map(|finding| warning(finding, entrypoint)).collect();
+    for warning in &warnings {
+        bridge.warn(warning.clone());
+    }
+    if let Some(violation) = violation {
+        return Err(ErrorKind::Checks(violation).into());
+    }
+    Ok(outcome(entrypoint, platforms, with_platform, epoch, warnings, ignore_file))
+}
+
+fn outcome(
+    entrypoint: &Entrypoint,
+    platforms: Vec<PlatformImage>,
+    multi_platform: bool,
+    source_date_epoch: Option<Timestamp>,
+    warnings: Vec<Warning>,
+    ignore_file: Option<IgnoreFile>,
+) -> BuildOutcome {
+    let dockerfile = entrypoint.file.clone();
+    BuildOutcome { platforms, multi_platform, source_date_epoch, warnings, dockerfile, ignore_file }
+}
+
+/// Another frontend's image cannot be run.
+fn check_syntax(options: &Options, text: &str) -> Result<(), Fault> {
+    let (image, lines) = match (options.build_args.get("BUILDKIT_SYNTAX"), detect_syntax(text)) {
+        (Some(value), _) => (value.trim().split(' ').next().unwrap_or_default().to_owned(), None),
+        (None, Some((image, directive))) => (image, Some(LineRange::line(directive.line))),
+        (None, None) => return Ok(()),
+    };
+    let name = image.split('@').next().unwrap_or_default();
+    let name = name.strip_prefix("docker.io/").unwrap_or(name);
+    let name = name.split_once(':').map_or(name, |(name, _)| name);
+    if OWN_SYNTAX.contains(&name) {
+        return Ok(());
+    }
+    let kind = ErrorKind::NotYet(format!("the frontend image {image} (only docker/dockerfile is built in)"));
+    Err(Fault { kind, lines })
+}
+
+fn check_config(options: &Options, file: &Dockerfile) -> Result<CheckConfig, Fault> {
+    if let Some(text) = options.build_args.get("BUILDKIT_DOCKERFILE_CHECK") {
+        return Ok(CheckConfig::parse(text)?);
+    }
+    let Some(directive) = file.directive(DirectiveKey::Check) else { return Ok(CheckConfig::default()) };
+    CheckConfig::parse(&directive.value).map_err(|error| Fault::at(error.into(), LineRange::line(directive.line)))
+}
+
+/// One plan for each platform asked for; checks count for the first alone.
+fn make_plans(
+    bridge: &dyn Bridge,
+    options: &Options,
+    file: &Dockerfile,
+    report: &mut Report,
+) -> Result<Vec<Plan>, Fault> {
+    let build = bridge.build_platform();
+    let mut targets: Vec<Option<&Platform>> = options.platforms.iter().map(Some).collect();
+    if targets.is_empty() {
+        targets.push(None);
+    }
+    let mut silent = Report::silent();
+    let mut plans = Vec::with_capacity(targets.len());
+    for target in targets {
+        let report = if plans.is_empty() { &mut *report } else { &mut silent };
+        plans.push(Plan::new(file, options, &build, target, report)?);
+    }
+    Ok(plans)
+}
+
+/// The paths of the context any platform needs; empty when all of it is needed.
+fn paths_of_context(setting: &Setting<'_>, plans: &[Plan], images: &Images) -> Result<Vec<String>, Fault> {
+    let mut needed: BTreeSet<String> = BTreeSet::new();
+    for plan in plans {
+        let (mut graph, mut report) = (Graph::new(), Report::silent());
+        needed.extend(Lowering::new(setting, plan, images, &mut graph, &mut report).run()?.1);
+    }
+    if needed.contains("/") {
+        return Ok(Vec::new());
+    }
+    Ok(needed.iter().map(|path| path.trim_start_matches('/').to_owned()).collect())
+}
+
+/// All platforms in one graph, so that what is equal is one vertex with one name.
+fn lower_all(
+    setting: &Setting<'_>,
+    plans: &[Plan],
+    images: &Images,
+    report: &mut Report,
+) -> Result<Vec<PlatformImage>, Fault> {
+    let mut graph = Graph::new();
+    let mut silent = Report::silent();
+    let mut platforms = Vec::with_capacity(plans.len());
+    for plan in plans {
+        let report = if platforms.is_empty() { &mut *report } else { &mut silent };
+        platforms.push(Lowering::new(setting, plan, images, &mut graph, report).run()?.0);
+    }
+    Ok(platforms)
+}
+
+fn build_arg(options: &Options, name: &str) -> Option<String> {
+    options.build_args.get(name).filter(|value| !value.is_empty()).cloned()
+}
+
+fn is_multi_platform(options: &Options) -> bool {
+    let by_arg = options.build_args.get("BUILDKIT_MULTI_PLATFORM");
+    options.multi_platform
+        || by_arg.is_some_and(|value| matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True"))
+}
+
+/// SOURCE_DATE_EPOCH as a number of seconds.
+fn epoch(options: &Options, plans: &[Plan]) -> Result<Option<Timestamp>, Fault> {
+    let Some(plan) = plans.first() else { return Ok(None) };
+    match arguments::build_arg_or_global("SOURCE_DATE_EPOCH", &options.build_args, &plan.scope) {
+        None | Some("") => Ok(None),
+        Some(text) => match text.parse::<u64>() {
+            Ok(seconds) => Ok(Some(Timestamp::from_seconds(seconds))),
+            Err(_) if text.parse::<i64>().is_ok() => Err(ErrorKind::Epoch(text.to_owned()).into()),
+            Err(_) => Err(ErrorKind::NotYet(format!("SOURCE_DATE_EPOCH={text} (only a number of seconds is)")).into()),
+        },
+    }
+}
+
+fn warning(finding: Finding, entrypoint: &Entrypoint) -> Warning {
+    Warning {
+        rule: finding.rule.name().to_owned(),
+        text: finding.text,
+        detail: finding.rule.description().to_owned(),
+        url: finding.rule.url(),
+        file: entrypoint.file.name.clone(),
+        first_line: finding.lines.first,
+        last_line: finding.lines.last,
+        vertex: entrypoint.vertex,
+    }
+}

@@ -1,0 +1,294 @@
+//! In: COPY, ADD and WORKDIR. Out: file ops, and a merge for `--link`. Never: a look at the sources.
+//!
+//! Semantics of spec/dockerfile.md §4; what the op does with wildcards, symlinks and owners is the executor's business.
+
+use crossdock_dockerfile::{Add, Copy, Expander, InlineFile, Rule, SourcesAndDest};
+use crossdock_llb::{CopyAction, Edge, FileActionKind, MergeOp, Metadata, MkDirAction, MkFileAction, Op};
+
+use super::file_op::FileOpBuilder;
+use super::mode::{self, Mode};
+use super::stage::StageState;
+use super::{Lowering, paths};
+use crate::error::ErrorKind;
+use crate::plan::{Source, Step};
+use crate::step_name::expand_text;
+
+/// Permission bits of a heredoc's file and of a WORKDIR.
+const INLINE_FILE_MODE: u32 = 0o644;
+const WORKDIR_MODE: u32 = 0o755;
+
+/// Why a name cannot be looked up.
+const NO_FILES: &str = "the stage has no files yet";
+const LINKED: &str = "--link copies into an empty tree";
+
+/// What COPY and ADD have in common, expanded.
+struct Job<'a> {
+    paths: SourcesAndDest,
+    chown: String,
+    chmod: String,
+    mode: Mode,
+    link: bool,
+    from: &'a Source,
+    is_add: bool,
+    unpack: bool,
+}
+
+impl Lowering<'_> {
+    pub(super) fn lower_copy(&mut self, state: &mut StageState, step: &Step, copy: &Copy) -> Result<(), ErrorKind> {
+        if copy.parents {
+            return Err(ErrorKind::NotYet("COPY --parents".to_owned()));
+        }
+        if !copy.exclude.is_empty() {
+            return Err(ErrorKind::NotYet("COPY --exclude".to_owned()));
+        }
+        let from = step.sources.first().unwrap_or(&Source::Context);
+        let job = self.expand_job(state, &copy.paths, &copy.chown, &copy.chmod)?;
+        self.place(state, step, &Job { link: copy.link, from, is_add: false, unpack: false, ..job })
+    }
+
+    pub(super) fn lower_add(&mut self, state: &mut StageState, step: &Step, add: &Add) -> Result<(), ErrorKind> {
+        if !add.exclude.is_empty() {
+            return Err(ErrorKind::NotYet("ADD --exclude".to_owned()));
+        }
+        let job = self.expand_job(state, &add.paths, &add.chown, &add.chmod)?;
+        if !add.checksum.is_empty() && !job.paths.sources.iter().any(|source| is_url(source) || is_git(source)) {
+            return Err(ErrorKind::ChecksumOfLocal);
+        }
+        let unpack = add.unpack.unwrap_or(true);
+        self.place(state, step, &Job { link: add.link, from: &Source::Context, is_add: true, unpack, ..job })
+    }
+
+    /// Expands everything that may hold variables, in the reference's order.
+    fn expand_job(
+        &mut self,
+        state: &StageState,
+        written: &SourcesAndDest,
+        chown: &str,
+        chmod: &str,
+    ) -> Result<Job<'static>, ErrorKind> {
+        let chown = self.expand(state, chown)?;
+        let chmod = self.expand(state, chmod)?;
+        let mut sources = Vec::with_capacity(written.sources.len());
+        for source in &written.sources {
+            sources.push(self.expand(state, source)?);
+        }
+        let dest = self.expand(state, &written.dest)?;
+        let mut files = Vec::with_capacity(written.files.len());
+        for file in &written.files {
+            let content = if file.expand {
+                self.expand_with(&Expander::for_content(), state, &file.content)?
+            } else {
+                file.content.clone()
+            };
+            self.spend(content.len())?;
+            files.push(InlineFile { content, ..file.clone() });
+        }
+        let mode = mode::parse(&chmod)?;
+        let paths = SourcesAndDest { sources, files, dest };
+        Ok(Job { paths, chown, chmod, mode, link: false, from: &Source::Context, is_add: false, unpack: false })
+    }
+
+    fn place(&mut self, state: &mut StageState, step: &Step, job: &Job<'_>) -> Result<(), ErrorKind> {
+        for source in &job.paths.sources {
+            check_source(source, job.is_add)?;
+        }
+        let (from, is_ready) = self.source_edge_if_used(job);
+        if !is_ready {
+            return Err(self.copied_too_early(job.from));
+        }
+        // The order of the two names is that of the reference: the copy's is taken back for the merge.
+        let text = expand_text(&self.expander(), &step.instruction.source, &state.environment);
+        let name = self.step_name(state, &text);
+        let link = job.link && job.chmod.is_empty();
+        let base = if link { None } else { state.edge };
+        let mut op = FileOpBuilder::on(base);
+        let owner = match job.chown.as_str() {
+            "" => None,
+            chown => Some(op.owner(chown, if link { LINKED } else { NO_FILES })?),
+        };
+        let dest = paths::destination(state.directory(), &job.paths.dest);
+        for source in &job.paths.sources {
+            self.note_source(source, job);
+            op.add_copy(
+                FileActionKind::Copy(CopyAction {
+                    src: paths::clean(source),
+                    dest: dest.clone(),
+                    owner: owner.clone(),
+                    mode: job.mode.bits,
+                    mode_text: job.mode.text.clone(),
+                    follow_symlink: true,
+                    dir_copy_contents: true,
+                    attempt_unpack: job.is_add && job.unpack,
+                    create_dest_path: true,
+                    allow_wildcard: true,
+                    allow_empty_wildcard: true,
+                    ..CopyAction::default()
+                }),
+                from,
+            );
+        }
+        for file in &job.paths.files {
+            let inline = self.inline_file(&file.name, INLINE_FILE_MODE, file.content.as_bytes());
+            op.add_copy(
+                FileActionKind::Copy(CopyAction {
+                    src: paths::clean(&file.name),
+                    dest: dest.clone(),
+                    owner: owner.clone(),
+                    mode: job.mode.bits,
+                    mode_text: job.mode.text.clone(),
+                    create_dest_path: true,
+                    ..CopyAction::default()
+                }),
+                Some(inline),
+            );
+        }
+        let (op, inputs) = op.finish();
+        let metadata = self.metadata(name, state.ignore_cache);
+        let copied = self.graph.add(op, inputs, None, metadata);
+        let edge = if link { self.link(state, copied, &text) } else { copied };
+        state.edge = Some(edge);
+        let history = history_text(job);
+        self.spend(history.len())?;
+        state.commit(history, Some(edge));
+        Ok(())
+    }
+
+    /// The source's tree, unless only heredocs are copied.
+    fn source_edge_if_used(&mut self, job: &Job<'_>) -> (Option<Edge>, bool) {
+        if job.paths.sources.is_empty() && matches!(job.from, Source::Context) {
+            return (None, true);
+        }
+        self.source_edge(job.from)
+    }
+
+    fn copied_too_early(&self, from: &Source) -> ErrorKind {
+        let label = |index: usize| self.setting.file.stages[index].label(index);
+        let from = if let Source::Stage(index) = from { label(*index) } else { String::new() };
+        ErrorKind::CopyFromLater { from, stage: label(self.stage) }
+    }
+
+    /// Puts a tree of its own on the stage's.
+    fn link(&mut self, state: &mut StageState, copied: Edge, text: &str) -> Edge {
+        let Some(base) = state.edge else { return copied };
+        state.namer.back();
+        let name = self.step_name(state, &format!("LINK {text}"));
+        let metadata = self.metadata(name, state.ignore_cache);
+        self.graph.add(Op::Merge(MergeOp { inputs: vec![0, 1] }), vec![base, copied], None, metadata)
+    }
+
+    /// Remembers a path of the context, and warns when an ignore pattern hides it.
+    fn note_source(&mut self, source: &str, job: &Job<'_>) {
+        if !matches!(job.from, Source::Context) {
+            return;
+        }
+        let path = paths::clean(source);
+        if let Some(ignore) = self.setting.ignore_file
+            // With exceptions a hidden directory may still hold what is meant.
+            && !ignore.patterns.has_exceptions()
+        {
+            let is_hidden = match path.as_str() {
+                "/" => ignore.patterns.texts().iter().any(|text| matches!(text.as_str(), "*" | "**" | "**/*")),
+                path => ignore.patterns.is_ignored(&path[1..]),
+            };
+            if is_hidden {
+                let word = if job.is_add { "Add" } else { "Copy" };
+                let shown = source.trim_start_matches("./").trim_end_matches('/');
+                let shown = if shown.is_empty() { "." } else { shown };
+                let text = format!("Attempting to {word} file \"{shown}\" that is excluded by {}", ignore.name);
+                self.report(Rule::CopyIgnoredFile, text);
+            }
+        }
+        self.context_paths.insert(path);
+    }
+
+    /// A file whose content stands in the Dockerfile, alone in a tree.
+    pub(super) fn inline_file(&mut self, name: &str, mode: u32, content: &[u8]) -> Edge {
+        let mut op = FileOpBuilder::on(None);
+        let path = paths::clean(name);
+        op.add(FileActionKind::MkFile(MkFileAction {
+            path,
+            mode,
+            data: content.to_vec(),
+            owner: None,
+            timestamp_ns: None,
+        }));
+        let (op, inputs) = op.finish();
+        let metadata = Metadata { name: "[internal] preparing inline document".to_owned(), ..Metadata::default() };
+        self.graph.add(op, inputs, None, metadata)
+    }
+
+    pub(super) fn lower_workdir(&mut self, state: &mut StageState, step: &Step, path: &str) -> Result<(), ErrorKind> {
+        let path = self.expand(state, path)?;
+        if !state.has_workdir && !path.starts_with('/') {
+            let text = format!("Relative workdir \"{path}\" can have unexpected results if the base image changes");
+            self.report(Rule::WorkdirRelativePath, text);
+        }
+        state.has_workdir = true;
+        let directory = paths::absolute(state.directory(), &path);
+        state.image.config.working_dir.clone_from(&directory);
+        let mut edge = None;
+        if directory != "/" {
+            let mut op = FileOpBuilder::on(state.edge);
+            let owner = match state.image.config.user.as_str() {
+                "" => None,
+                user => Some(op.owner(user, NO_FILES)?),
+            };
+            let timestamp_ns = self.setting.epoch.map(|epoch| i64::try_from(epoch.nanoseconds()).unwrap_or(i64::MAX));
+            let path = directory.clone();
+            op.add(FileActionKind::MkDir(MkDirAction {
+                path,
+                mode: WORKDIR_MODE,
+                make_parents: true,
+                owner,
+                timestamp_ns,
+            }));
+            let (op, inputs) = op.finish();
+            let text = expand_text(&self.expander(), &step.instruction.source, &state.environment);
+            let name = self.step_name(state, &text);
+            let metadata = self.metadata(name, false);
+            edge = Some(self.graph.add(op, inputs, None, metadata));
+            state.edge = edge;
+        }
+        state.commit(format!("WORKDIR {directory}"), edge);
+        Ok(())
+    }
+}
+
+/// What this version copies: paths.
+fn check_source(source: &str, is_add: bool) -> Result<(), ErrorKind> {
+    match (is_git(source), is_url(source), is_add) {
+        (true, _, true) => Err(ErrorKind::NotYet(format!("ADD of a git repository ({source})"))),
+        (true, _, false) => Err(ErrorKind::GitInCopy),
+        (false, true, true) => Err(ErrorKind::NotYet(format!("ADD of a URL ({source})"))),
+        (false, true, false) => Err(ErrorKind::UrlInCopy),
+        (false, false, _) => Ok(()),
+    }
+}
+
+fn is_url(source: &str) -> bool {
+    source.starts_with("http://") || source.starts_with("https://")
+}
+
+/// `git@host:…`, `git://…`, `ssh://…`, or a URL whose path ends in `.git` (spec/engine.md §12).
+fn is_git(source: &str) -> bool {
+    let path = source.split(['#', '?']).next().unwrap_or_default();
+    ["git://", "ssh://", "git@"].iter().any(|scheme| source.starts_with(scheme))
+        || is_url(source) && path.ends_with(".git")
+}
+
+/// `COPY --chown=… src… dest # buildkit` (spec/dockerfile.md §3).
+fn history_text(job: &Job<'_>) -> String {
+    let mut text = String::from(if job.is_add { "ADD" } else { "COPY" });
+    for (flag, value) in [("chown", &job.chown), ("chmod", &job.chmod)] {
+        if !value.is_empty() {
+            text.push_str(&format!(" --{flag}={value}"));
+        }
+    }
+    for source in &job.paths.sources {
+        text.push_str(&format!(" {source}"));
+    }
+    for file in &job.paths.files {
+        text.push_str(&format!(" <<{}", file.name));
+    }
+    format!("{text} {} # buildkit", job.paths.dest)
+}

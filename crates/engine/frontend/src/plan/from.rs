@@ -1,0 +1,117 @@
+//! In: one FROM and the global scope. Out: what the stage stands on and for which platform. Never: a stage's instructions.
+
+use std::collections::BTreeSet;
+
+use crossdock_dockerfile::{Dockerfile, Expander, Expansion, Rule, Stage, suggest};
+use crossdock_oci::{Platform, Reference};
+
+use super::{Base, PlannedStage, image_name};
+use crate::arguments;
+use crate::environment::Environment;
+use crate::error::{ErrorKind, Fault};
+use crate::report::Report;
+
+/// The name of the empty image.
+const SCRATCH: &str = "scratch";
+
+/// Plans the stage number `index`, without its steps.
+pub(super) fn plan_from(
+    file: &Dockerfile,
+    index: usize,
+    scope: &Environment,
+    build: &Platform,
+    report: &mut Report,
+) -> Result<PlannedStage, Fault> {
+    let stage = &file.stages[index];
+    let at = |kind| Fault::at(kind, stage.lines);
+    let expander = Expander::new(file.escape);
+    let base = expander.word(&stage.base, scope).map_err(|error| at(error.into()))?;
+    report_undeclared(file, stage, &base, scope, report);
+    if base.text.is_empty() {
+        return Err(at(ErrorKind::BlankBase(stage.base.clone())));
+    }
+    let platform = match &stage.platform {
+        None => None,
+        Some(written) => {
+            let expansion = expander.word(written, scope).map_err(|error| at(error.into()))?;
+            report_undeclared(file, stage, &expansion, scope, report);
+            report_platform(stage, written, &expansion, scope, report);
+            Some(parse_platform(written, &expansion, scope, build).map_err(at)?)
+        }
+    };
+    let base = match file.stage_named_before(&base.text, index) {
+        Some(stage) => Base::Stage(stage),
+        None if base.text == SCRATCH => Base::Scratch,
+        None => Base::Image(image_name(&base.text, stage.lines).map_err(at)?),
+    };
+    Ok(PlannedStage { base, platform, label: stage.label(index), steps: Vec::new(), has_triggers: false })
+}
+
+fn parse_platform(
+    written: &str,
+    expansion: &Expansion,
+    scope: &Environment,
+    build: &Platform,
+) -> Result<Platform, ErrorKind> {
+    if expansion.text.is_empty() {
+        let suggestion = expansion.missing.iter().find_map(|name| suggest::nearest(name, scope.names()));
+        return Err(ErrorKind::EmptyPlatform(format!("{written}{}", crate::error::hint(&suggestion))));
+    }
+    Platform::parse_on(&expansion.text, build)
+        .map_err(|source| ErrorKind::Platform { written: written.to_owned(), source })
+}
+
+fn report_undeclared(
+    file: &Dockerfile,
+    stage: &Stage,
+    expansion: &Expansion,
+    scope: &Environment,
+    report: &mut Report,
+) {
+    let definitions = file.global_args.iter().flat_map(|arg| &arg.definitions);
+    let declared: BTreeSet<&str> =
+        definitions.map(|definition| definition.name.as_str()).chain(scope.names()).collect();
+    for name in expansion.missing.iter().filter(|name| !declared.contains(name.as_str())) {
+        let mut text = format!("FROM argument '{name}' is not declared");
+        if let Some(near) = suggest::nearest(name, declared.iter().copied()) {
+            text.push_str(&format!(" (did you mean {near}?)"));
+        }
+        report.add(Rule::UndefinedArgInFrom, text, stage.lines, &stage.comments);
+    }
+}
+
+fn report_platform(stage: &Stage, written: &str, expansion: &Expansion, scope: &Environment, report: &mut Report) {
+    if !expansion.missing.is_empty() {
+        return;
+    }
+    let target = crossdock_dockerfile::Variables::get(scope, "TARGETPLATFORM");
+    let only_target = expansion.used.len() == 1 && expansion.used.contains("TARGETPLATFORM");
+    if only_target && target == Some(&expansion.text) {
+        let text =
+            format!("Setting platform to predefined {written} in FROM is redundant as this is the default behavior");
+        report.add(Rule::RedundantTargetPlatform, text, stage.lines, &stage.comments);
+    }
+    if !expansion.used.is_empty() {
+        return;
+    }
+    let Ok(platform) = expansion.text.parse::<Platform>() else { return };
+    let name = stage.name.as_deref().unwrap_or_default();
+    if !name.contains(&platform.os) && !name.contains(&platform.architecture) {
+        let text = format!("FROM --platform flag should not use constant value \"{}\"", expansion.text);
+        report.add(Rule::FromPlatformFlagConstDisallowed, text, stage.lines, &stage.comments);
+    }
+}
+
+/// Every base must be a valid name without any build arg.
+pub(super) fn check_default_args(file: &Dockerfile, automatic: &Environment, report: &mut Report) {
+    let no_build_args = std::collections::BTreeMap::new();
+    let Ok(scope) = arguments::add_global(automatic.clone(), file, &no_build_args) else { return };
+    let expander = Expander::new(file.escape);
+    for stage in &file.stages {
+        let Ok(base) = expander.word(&stage.base, &scope) else { return };
+        if base.text.parse::<Reference>().is_err() {
+            let text = format!("Default value for ARG {} results in empty or invalid base image name", stage.base);
+            report.add(Rule::InvalidDefaultArgInFrom, text, stage.lines, &[]);
+        }
+    }
+}

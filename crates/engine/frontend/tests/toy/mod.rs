@@ -1,0 +1,165 @@
+//! In: a case's folder. Out: a bridge that knows its files and a handful of images. Never: a step run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use crossdock_frontend::{Bridge, BridgeError, DirEntry, FileStat, ImageRequest, RefId, ResolvedImage, Warning};
+use crossdock_llb::{Definition, Op};
+use crossdock_oci::{BlobDigest, ImageConfig, Platform};
+use serde_json::{Value, json};
+
+/// Answers from a folder.
+pub struct ToyBridge {
+    case: PathBuf,
+    /// Directories that were solved, by number.
+    solved: Mutex<Vec<PathBuf>>,
+    asked: Mutex<Vec<String>>,
+    warned: Mutex<Vec<Warning>>,
+}
+
+impl ToyBridge {
+    pub fn new(case: &Path) -> Self {
+        let empty = || Mutex::new(Vec::new());
+        Self { case: case.to_owned(), solved: Mutex::new(Vec::new()), asked: empty(), warned: Mutex::new(Vec::new()) }
+    }
+
+    /// What was asked: sources in order, then images sorted, because these are resolved several at a time.
+    pub fn journal(&self) -> String {
+        let asked = self.asked.lock().unwrap();
+        let (mut images, sources): (Vec<&String>, Vec<&String>) =
+            asked.iter().partition(|line| line.contains("load metadata"));
+        images.sort();
+        sources.iter().chain(&images).map(|line| format!("ask {line}\n")).collect()
+    }
+
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.warned.lock().unwrap().clone()
+    }
+}
+
+/// The platforms of images that have several.
+const PLATFORMS: [(&str, &str); 3] = [("amd64", ""), ("arm64", "v8"), ("arm", "v7")];
+
+fn config(name: &str, platform: &Platform) -> Value {
+    let mut view = json!({
+        "architecture": platform.architecture, "os": platform.os, "variant": platform.variant,
+        "created": "2020-01-02T03:04:05Z",
+        "config": { "Env": ["PATH=/usr/bin:/bin"], "Cmd": ["sh"] },
+        "rootfs": { "type": "layers", "diff_ids": [BlobDigest::of(name.as_bytes())] },
+        "history": [{ "created": "2020-01-02T03:04:05Z", "created_by": format!("ADD {name} /") }],
+    });
+    match name {
+        "docker.io/library/golang:1.19" => view["config"]["Env"] = json!(["PATH=/go/bin:/bin", "GOPATH=/go"]),
+        "docker.io/library/rich:1" => {
+            view["config"] = json!({
+                "User": "app:staff", "WorkingDir": "/app/", "Env": ["A=1"], "Entrypoint": ["/e"], "Cmd": ["c"],
+                "Labels": { "l": "1" }, "Volumes": { "/v": {} }, "ExposedPorts": { "1/tcp": {} }, "Shell": ["/bin/bash", "-c"],
+                "StopSignal": "SIGINT", "Healthcheck": { "Test": ["CMD", "x"] }, "Hostname": "old",
+            });
+            view["author"] = json!("someone");
+            view["moby.buildkit.cache.v0"] = json!("e30=");
+        }
+        "docker.io/library/onbuild:1" => {
+            view["config"]["OnBuild"] =
+                json!(["COPY --from=busybox /bin/x /x", "ENV O=1", "RUN echo $O", "ADD . /src"]);
+        }
+        "docker.io/library/badonbuild:1" => view["config"]["OnBuild"] = json!(["RUNN x"]),
+        "docker.io/library/empty:1" => {
+            view["rootfs"]["diff_ids"] = json!([]);
+            view["history"] = json!([{ "created_by": "LABEL x", "empty_layer": true }]);
+        }
+        "docker.io/library/nopath:1" => view["config"]["Env"] = json!([]),
+        _ => {}
+    }
+    view
+}
+
+/// The platform of the manifest that is found, or those that are there.
+fn choose(name: &str, wanted: &Platform) -> Option<Result<Platform, Vec<Platform>>> {
+    let all = || PLATFORMS.map(|(arch, variant)| Platform::new("linux", arch, variant).normalized());
+    let pick = |have: Vec<Platform>| {
+        let matcher = wanted.matcher();
+        let best = have.iter().filter_map(|p| Some((matcher.rank(p)?, p.clone()))).min_by_key(|(rank, _)| *rank);
+        best.map(|(_, platform)| platform).ok_or(have)
+    };
+    Some(match name {
+        "docker.io/library/busybox:latest"
+        | "docker.io/library/busybox:uclibc"
+        | "docker.io/library/alpine:latest"
+        | "docker.io/library/alpine:3.16.3"
+        | "docker.io/library/golang:1.19"
+        | "docker.io/library/rich:1"
+        | "docker.io/library/onbuild:1"
+        | "docker.io/library/badonbuild:1"
+        | "docker.io/library/empty:1"
+        | "docker.io/library/nopath:1" => pick(all().to_vec()),
+        "docker.io/library/amd64only:1" => pick(vec![Platform::new("linux", "amd64", "")]),
+        // One manifest without an index: taken whatever was asked for.
+        "docker.io/library/armsingle:1" => Ok(Platform::new("linux", "arm64", "")),
+        _ => return None,
+    })
+}
+
+impl Bridge for ToyBridge {
+    fn build_platform(&self) -> Platform {
+        Platform::new("linux", "amd64", "")
+    }
+
+    fn resolve_image(&self, request: &ImageRequest) -> Result<ResolvedImage, BridgeError> {
+        self.asked.lock().unwrap().push(format!("{} for {}", request.log_name, request.platform));
+        let reference = request.reference.clone();
+        let name = reference.to_string();
+        let platform = match choose(&name, &request.platform) {
+            None => return Err(BridgeError::NoSuchImage { reference }),
+            Some(Err(available)) => {
+                return Err(BridgeError::NoSuchPlatform { reference, wanted: request.platform.clone(), available });
+            }
+            Some(Ok(platform)) => platform,
+        };
+        let raw = serde_json::to_vec(&config(&name, &platform)).unwrap();
+        let digest = BlobDigest::of(name.as_bytes());
+        let config = ImageConfig::parse(raw.into()).unwrap();
+        Ok(ResolvedImage { reference: reference.with_digest(digest), digest, config, platform })
+    }
+
+    fn solve(&self, definition: &Definition) -> Result<RefId, BridgeError> {
+        let vertex = definition.vertices.last().unwrap();
+        let Op::Source(source) = &vertex.op else { panic!("the frontend solves sources only") };
+        self.asked.lock().unwrap().push(format!("{} {:?}", vertex.metadata.name, source.attrs));
+        let directory = match source.identifier.as_str() {
+            "local://dockerfile" => self.case.clone(),
+            "local://context" => self.case.join("context"),
+            other => panic!("unknown source {other}"),
+        };
+        let mut solved = self.solved.lock().unwrap();
+        solved.push(directory);
+        Ok(RefId(solved.len() as u64 - 1))
+    }
+
+    fn read_file(&self, result: RefId, path: &str, max_bytes: u64) -> Result<Vec<u8>, BridgeError> {
+        let directory = self.solved.lock().unwrap()[result.0 as usize].clone();
+        let bytes =
+            fs_err::read(directory.join(path)).map_err(|_| BridgeError::NoSuchFile { path: path.to_owned() })?;
+        let size_bytes = bytes.len() as u64;
+        if size_bytes > max_bytes {
+            return Err(BridgeError::FileTooLarge { path: path.to_owned(), size_bytes, max_bytes });
+        }
+        Ok(bytes)
+    }
+
+    fn read_dir(&self, _result: RefId, path: &str) -> Result<Vec<DirEntry>, BridgeError> {
+        Err(BridgeError::NoSuchFile { path: path.to_owned() })
+    }
+
+    fn stat(&self, _result: RefId, path: &str) -> Result<FileStat, BridgeError> {
+        Err(BridgeError::NoSuchFile { path: path.to_owned() })
+    }
+
+    fn evaluate(&self, _result: RefId) -> Result<(), BridgeError> {
+        Ok(())
+    }
+
+    fn warn(&self, warning: Warning) {
+        self.warned.lock().unwrap().push(warning);
+    }
+}
