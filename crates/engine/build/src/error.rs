@@ -72,6 +72,8 @@ pub enum BuildError {
     NoCommand,
     #[error("{name} is an index, and its manifest for {platform} is not in the local store; `crossdock pull` it without --platform, or push one platform under a name of its own")]
     PlatformNotHere { name: String, platform: String },
+    #[error("patterns {patterns:?}: {source}")]
+    Pattern { patterns: String, source: crossdock_dockerfile::ignore::IgnoreError },
     #[error("tag is needed when pushing to registry")]
     NoNameToPush,
     #[error("the records of {what} cannot be read: {source}")]

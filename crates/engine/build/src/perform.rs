@@ -11,9 +11,11 @@ use crossdock_llb::{Op, SourceOp, Vertex};
 use crossdock_oci::{Reference, Timestamp, VertexDigest};
 use crossdock_progress::{Event, Progress};
 use crossdock_registry::Client;
+use crossdock_dockerfile::ignore::Patterns;
 use crossdock_snapshot::content_hash;
+use crossdock_snapshot::path::RootedPath;
 use crossdock_snapshot::tree::Tree;
-use crossdock_solver::{CacheKey, Cancel, ContentDigest, ContentKey, Executed, Execution, Explanation, Found, Performer, Stored, content_selectors};
+use crossdock_solver::{CacheKey, Cancel, ContentDigest, ContentKey, ContentSelector, Executed, Execution, Explanation, Found, Performer, Stored, content_selectors};
 use serde::{Deserialize, Serialize};
 
 use crate::BuildError;
@@ -237,9 +239,11 @@ impl Performer for Steps {
         let tree = self.tree_of(source)?;
         let mut digests = Vec::new();
         for selector in content_selectors(&vertex.op, vertex.inputs.len(), input) {
-            digests.push(content_hash::digest(tree.as_ref(), &selection(&selector))?);
+            digests.extend_from_slice(&selected(tree.as_ref(), &selector)?.0);
         }
-        Ok(ContentDigest::of_list(&digests))
+        let mut hasher = crossdock_oci::Hasher::new();
+        hasher.update(&digests);
+        Ok(ContentDigest::from_raw(hasher.finish_raw()))
     }
 
     fn execute(&self, execution: Execution<'_, Output>) -> Result<Executed<Output>, BuildError> {
@@ -282,13 +286,20 @@ impl Performer for Steps {
     }
 }
 
-/// The solver's words for a part of a tree in the tree's own.
-fn selection(selector: &crossdock_solver::ContentSelector) -> content_hash::Selection {
-    content_hash::Selection {
-        path: selector.path.clone(),
-        wildcard: selector.wildcard,
-        follow_symlink: selector.follow_symlink,
-        include_patterns: selector.include_patterns.clone(),
-        exclude_patterns: selector.exclude_patterns.clone(),
+/// The digest of what one selector picks of a tree.
+fn selected(tree: &dyn Tree, selector: &ContentSelector) -> Result<content_hash::ContentDigest, BuildError> {
+    let pattern = |source| BuildError::Pattern { patterns: selector.include_patterns.join(","), source };
+    let include = Patterns::from_list(&selector.include_patterns).map_err(pattern)?;
+    let exclude = Patterns::from_list(&selector.exclude_patterns).map_err(pattern)?;
+    let (included, excluded) = (|path: &RootedPath| include.is_ignored(path.as_bytes()), |path: &RootedPath| exclude.is_ignored(path.as_bytes()));
+    let mut selection = content_hash::Selection::of(selector.path.as_bytes());
+    selection.wildcard = selector.wildcard;
+    selection.follow_symlink = selector.follow_symlink;
+    if !include.is_empty() {
+        selection.include = Some(&included);
     }
+    if !exclude.is_empty() {
+        selection.exclude = Some(&excluded);
+    }
+    Ok(content_hash::digest(tree, &selection)?)
 }

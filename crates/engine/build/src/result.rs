@@ -29,14 +29,6 @@ impl Output {
     pub fn layers(layers: Vec<LayerId>) -> Self {
         Self::Layers(Arc::new(layers))
     }
-
-    /// The layers, when it has any.
-    pub fn as_layers(&self) -> Option<&Arc<Vec<LayerId>>> {
-        match self {
-            Self::Layers(layers) => Some(layers),
-            Self::Local(_) => None,
-        }
-    }
 }
 
 /// A result as a record keeps it.

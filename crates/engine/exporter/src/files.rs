@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
-use crossdock_snapshot::apply::{ApplyOptions, Format, IdPolicy, apply_tar};
+use crossdock_snapshot::apply::{ApplyOptions, apply_tar};
+use crossdock_snapshot::disk::{Format, IdPolicy};
 use crossdock_snapshot::entry::EntryKind;
 use crossdock_snapshot::path::RootedPath;
 use crossdock_snapshot::tar::{Reader, TarEntry, Writer};
@@ -21,8 +22,8 @@ pub fn write_local(tar: &mut dyn Read, dir: &Path) -> Result<(), ExportError> {
     }
     let error = |source| ExportError::Write { dest: dir.display().to_string(), source };
     fs_err::create_dir_all(dir).map_err(error)?;
-    let options = ApplyOptions::new(Format::Plain, IdPolicy::Drop);
-    apply_tar(&mut Reader::new(tar), dir, &[], &options).map_err(|source| error(std::io::Error::other(source.to_string())))?;
+    let options = ApplyOptions { format: Format::Plain, ids: IdPolicy::ClampTo0 };
+    apply_tar(&mut Reader::new(tar), dir, &[], options).map_err(|source| error(std::io::Error::other(source.to_string())))?;
     Ok(())
 }
 

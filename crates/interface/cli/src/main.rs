@@ -15,9 +15,7 @@ use crate::error::CliError;
 
 fn main() -> ExitCode {
     // The keeper is this very program, executed again: it must be asked first, before any thread exists.
-    if let Some(code) = crossdock_executor::keeper::run_if_keeper() {
-        return code;
-    }
+    crossdock_executor::keeper::run_if_keeper();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage::report(&error),

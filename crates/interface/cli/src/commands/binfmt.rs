@@ -11,6 +11,6 @@ pub fn run(args: &BinfmtArgs) -> Result<(), CliError> {
         return Err(CliError::NotYet { flag: flag.to_owned(), why });
     }
     let status = crossdock_emulation::Host::probe().status();
-    result(&status.to_json());
+    result(&serde_json::to_string_pretty(&status).expect("a status has only string keys"));
     Ok(())
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crossdock_progress::{Event, Sink};
 
-pub use trace::{FailedStep, Trace};
+pub use trace::Trace;
 
 /// How often the screen is brought up to date.
 const TICK: Duration = Duration::from_millis(80);
