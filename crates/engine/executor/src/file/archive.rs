@@ -167,7 +167,7 @@ impl Unpacking<'_, '_> {
                 if entry.symlink_target().is_some() {
                     entry.mode = node.entry.mode;
                 }
-                self.overlay.link(&name, entry, TimeOrigin::Given)
+                self.overlay.link(&name, &entry, TimeOrigin::Given)
             }
             Some(_) => Err(self.invalid(member, format!("it is a hard link to {other}, which is a directory"))),
             None => Err(self.invalid(member, format!("it is a hard link to {other}, which does not exist"))),
@@ -245,7 +245,7 @@ impl<'a, 'o> Spool<'a, 'o> {
 }
 
 fn hash_zeros(hasher: &mut Sha256, mut bytes: u64) {
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     while bytes > 0 {
         let count = bytes.min(ZEROS.len() as u64);
         hasher.update(&ZEROS[..usize::try_from(count).unwrap_or(ZEROS.len())]);

@@ -51,9 +51,8 @@ pub(super) fn copy(
     if !action.create_dest_path {
         require_destination(overlay, &destination)?;
     }
-    let last = if action.follow_symlink { LastLink::Follow } else { LastLink::Keep };
     let found = match action.allow_wildcard {
-        true => wildcard::expand(source.as_ref(), &written, last)?,
+        true => wildcard::expand(source.as_ref(), &written)?,
         false => vec![written],
     };
     if found.is_empty() && !action.allow_empty_wildcard {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crossdock_snapshot::listing::ListingError;
 use crossdock_snapshot::tar::TarError;
 use crossdock_snapshot::{PathError, RootedPath, TreeError};
 
@@ -202,7 +203,7 @@ pub enum FileError {
     #[error("write layer: {source}")]
     Layer {
         /// The cause.
-        source: TarError,
+        source: ListingError,
     },
     /// A tree has no answer.
     #[error(transparent)]
@@ -221,8 +222,14 @@ fn suggest(near: &[RootedPath]) -> String {
 }
 
 impl FileError {
-    /// Whether a new attempt with a fresh look at the sources can succeed.
-    pub const fn is_source_changed(&self) -> bool {
-        matches!(self, Self::SourceChanged { .. })
+    /// Whether a new attempt with a fresh look at the sources can succeed. Trees say so with an error of the kind "stale".
+    pub fn is_source_changed(&self) -> bool {
+        match self {
+            Self::SourceChanged { .. } => true,
+            Self::Read { source, .. } | Self::Tree(TreeError::Read { source, .. }) => {
+                source.kind() == io::ErrorKind::StaleNetworkFileHandle
+            }
+            _ => false,
+        }
     }
 }

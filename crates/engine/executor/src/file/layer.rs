@@ -9,7 +9,7 @@
 //! | time given by the source or the op | yes |
 //! | time from the clock, or of a directory that existed | no: the layer made earlier is as good |
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use crossdock_snapshot::tar::WHITEOUT_PREFIX;
@@ -90,6 +90,7 @@ pub(super) enum Item {
 pub(super) fn plan_layer(overlay: &Overlay, base: Option<u32>) -> Result<LayerPlan, FileError> {
     let mut items: BTreeMap<RootedPath, Item> = BTreeMap::new();
     let mut names: HashMap<u64, RootedPath> = HashMap::new();
+    let linked = changed_links(overlay)?;
     for (path, upper) in overlay.changes() {
         match upper {
             Upper::Removed => _ = items.insert(path.clone(), Item::Whiteout(path.clone())),
@@ -97,10 +98,10 @@ pub(super) fn plan_layer(overlay: &Overlay, base: Option<u32>) -> Result<LayerPl
                 if made.hides {
                     hide_children(overlay, path, &mut items)?;
                 }
-                if path.is_root() || is_unchanged(overlay, made)? {
-                    continue;
+                let unchanged = !linked.contains(&made.inode) && is_unchanged(overlay, made)?;
+                if !unchanged && !path.is_root() {
+                    items.insert(path.clone(), entry_of(made, &mut names));
                 }
-                items.insert(path.clone(), entry_of(made, &mut names));
             }
         }
     }
@@ -108,6 +109,17 @@ pub(super) fn plan_layer(overlay: &Overlay, base: Option<u32>) -> Result<LayerPl
     let items: Vec<Item> = items.into_values().collect();
     let copy_bytes = items.iter().map(copy_bytes).sum();
     Ok(LayerPlan { base, copy_bytes, recipe: digest(&items), items })
+}
+
+/// Hard-linked objects of which at least one name differs from the base: all their names get entries.
+fn changed_links(overlay: &Overlay) -> Result<HashSet<u64>, FileError> {
+    let mut changed = HashSet::new();
+    for made in overlay.linked() {
+        if !changed.contains(&made.inode) && !is_unchanged(overlay, made)? {
+            changed.insert(made.inode);
+        }
+    }
+    Ok(changed)
 }
 
 fn entry_of(made: &Made, names: &mut HashMap<u64, RootedPath>) -> Item {

@@ -140,7 +140,7 @@ pub(super) fn rm(overlay: &mut Overlay, action: &RmAction) -> Result<(), FileErr
     if !action.allow_wildcard {
         return rm_path(overlay, &path, action.allow_not_found);
     }
-    for found in wildcard::expand(overlay, &path, LastLink::Keep)? {
+    for found in wildcard::expand(overlay, &path)? {
         rm_path(overlay, &found, action.allow_not_found)?;
     }
     Ok(())

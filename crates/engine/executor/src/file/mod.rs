@@ -14,7 +14,6 @@ mod error;
 mod layer;
 mod make;
 mod mode;
-mod nothing;
 mod overlay;
 mod owner;
 mod patterns;
@@ -23,6 +22,9 @@ mod resolve;
 mod transfer;
 mod wildcard;
 mod write;
+
+#[cfg(test)]
+mod tests;
 
 pub use error::FileError;
 pub use layer::{LayerPlan, RecipeDigest};

@@ -75,6 +75,12 @@ impl Overlay {
         }
     }
 
+    /// The names that are hard links of others.
+    pub fn linked(&self) -> impl Iterator<Item = &Made> {
+        let names = self.links.iter().flat_map(|(inode, names)| names.iter().map(move |name| (inode, name)));
+        names.filter_map(|(inode, name)| self.made(name).filter(|made| made.inode == *inode))
+    }
+
     /// A number no other object has.
     pub fn new_inode(&mut self) -> u64 {
         self.next_inode += 1;
@@ -87,14 +93,14 @@ impl Overlay {
     }
 
     /// A new name for the object `name`; `entry` is its metadata from now on, for every name.
-    pub fn link(&mut self, name: &RootedPath, entry: Entry, time: TimeOrigin) -> Result<(), FileError> {
+    pub fn link(&mut self, name: &RootedPath, entry: &Entry, time: TimeOrigin) -> Result<(), FileError> {
         let first = self.copy_up(name)?;
         let (inode, content) = (first.inode, first.content.clone());
         let same = Entry { path: name.clone(), ..entry.clone() } == first.entry && first.time == time;
         self.links.entry(inode).or_insert_with(|| vec![name.clone()]).push(entry.path.clone());
         self.put(Made { entry: entry.clone(), content, inode, hides: false, time });
         if !same {
-            self.describe_all(inode, &entry, time);
+            self.describe_all(inode, entry, time);
         }
         Ok(())
     }

@@ -4,13 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use crossdock_llb::{FileAction, FileActionKind, FileOp, Owner, OwnerId};
+use crossdock_snapshot::tree::EmptyTree;
 use crossdock_snapshot::{Mtime, Tree};
 
 use super::copy;
 use super::error::FileError;
 use super::layer::{LayerPlan, plan_layer};
 use super::make::{self, Stamp, action_time};
-use super::nothing::Nothing;
 use super::overlay::Overlay;
 use super::owner::{UnknownOwner, resolve_owner};
 use super::patterns::PatternCompiler;
@@ -96,7 +96,7 @@ impl Planning<'_, '_> {
     /// What the action changes.
     fn begin(&mut self, number: usize, input: Option<u32>) -> Result<State, FileError> {
         let Some(index) = input else {
-            return Ok(State { base: None, overlay: Arc::new(Overlay::new(Arc::new(Nothing))) });
+            return Ok(State { base: None, overlay: Arc::new(Overlay::new(Arc::new(EmptyTree))) });
         };
         if let Some(tree) = self.inputs.get(index as usize) {
             return Ok(State { base: Some(index), overlay: Arc::new(Overlay::new(Arc::clone(tree))) });

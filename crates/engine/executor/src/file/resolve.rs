@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crossdock_snapshot::tree::near_names;
 use crossdock_snapshot::{Node, RootedPath, Tree};
 
 use super::error::FileError;
@@ -80,54 +81,5 @@ pub(super) fn require_source(tree: &dyn Tree, resolved: &RootedPath, written: &R
     match tree.lookup(resolved)? {
         Some(node) => Ok(node),
         None => Err(FileError::SourceNotFound { path: written.clone(), near: near_names(tree, resolved) }),
-    }
-}
-
-/// Up to two names in the directory of `path` that look like its last component.
-fn near_names(tree: &dyn Tree, path: &RootedPath) -> Vec<RootedPath> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Vec::new();
-    };
-    let Ok(siblings) = tree.read_dir(&parent) else {
-        return Vec::new();
-    };
-    let allowed = 1 + name.len() / 4;
-    let mut near: Vec<(usize, RootedPath)> = siblings
-        .into_iter()
-        .filter_map(|node| {
-            let other = node.entry.path.file_name()?;
-            let distance = if other.eq_ignore_ascii_case(name) { 0 } else { edit_distance(name, other) };
-            (distance <= allowed && distance < name.len()).then_some((distance, node.entry.path))
-        })
-        .collect();
-    near.sort();
-    near.into_iter().take(2).map(|(_, path)| path).collect()
-}
-
-/// Insertions, deletions and replacements that turn one name into the other.
-fn edit_distance(left: &[u8], right: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in right.iter().enumerate() {
-            let cost = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = cost.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::edit_distance;
-
-    #[test]
-    fn distances() {
-        assert_eq!(edit_distance(b"nope", b"nope"), 0);
-        assert_eq!(edit_distance(b"nope", b"nape"), 1);
-        assert_eq!(edit_distance(b"", b"abc"), 3);
-        assert_eq!(edit_distance(b"package.json", b"pakage.jsn"), 2);
     }
 }

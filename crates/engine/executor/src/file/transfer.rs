@@ -71,11 +71,11 @@ impl<'a> Transfer<'a> {
             return Ok(());
         }
         if node.entry.is_dir() {
-            return self.copy_dir(node, place, wanted);
+            return self.copy_dir(node, &place, wanted);
         }
         self.copy_above()?;
         self.clear_place(&place)?;
-        self.put_file(node, place)
+        self.put_file(&node, place)
     }
 
     fn wants(&self, relative: &[u8]) -> bool {
@@ -89,7 +89,7 @@ impl<'a> Transfer<'a> {
         self.exclude.as_ref().is_some_and(|patterns| patterns.matches(relative) && !patterns.has_exceptions())
     }
 
-    fn copy_dir(&mut self, node: Node, place: Place, wanted: bool) -> Result<(), FileError> {
+    fn copy_dir(&mut self, node: Node, place: &Place, wanted: bool) -> Result<(), FileError> {
         let top = place.relative.is_empty();
         let mut fresh = false;
         if wanted {
@@ -182,11 +182,11 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    fn put_file(&mut self, node: Node, place: Place) -> Result<(), FileError> {
+    fn put_file(&mut self, node: &Node, place: Place) -> Result<(), FileError> {
         let (entry, time) = self.stamped(&node.entry, &place.target);
         if node.link_count > 1 && node.entry.is_file() {
             if let Some(first) = self.links.get(&node.inode) {
-                return self.overlay.link(&first.clone(), entry, time);
+                return self.overlay.link(&first.clone(), &entry, time);
             }
             self.links.insert(node.inode, place.target);
         }

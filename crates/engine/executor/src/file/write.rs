@@ -1,18 +1,15 @@
-//! In: a layer plan. Out: the layer's tar, its diffID. Never: bytes that differ from what the plan promised.
+//! In: a layer plan. Out: the layer's tar, its diffID and its listing, in one pass. Never: bytes that differ from what the plan promised.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
 use crossdock_oci::DiffId;
-use crossdock_oci::digest::Hasher;
-use crossdock_snapshot::tar::{TarError, Writer};
-use crossdock_snapshot::{Entry, RootedPath};
-use sha2::{Digest as _, Sha256};
+use crossdock_snapshot::listing::{ListedWriter, Listing, ListingError};
+use crossdock_snapshot::tar::TarError;
+use crossdock_snapshot::{Entry, TreeError};
 
 use super::content::Content;
 use super::error::FileError;
 use super::layer::{Item, LayerPlan};
-
-const BUFFER_BYTES: usize = 256 << 10;
 
 /// A layer that was written.
 #[derive(Debug)]
@@ -21,6 +18,8 @@ pub struct Written {
     pub diff_id: DiffId,
     /// The length of the tar.
     pub size_bytes: u64,
+    /// Everything about the layer but the bytes of its files.
+    pub listing: Listing,
 }
 
 /// Streams the layer to `out`. Equal plans give equal bytes.
@@ -28,72 +27,34 @@ pub struct Written {
 /// # Errors
 /// `SourceChanged` when a file has no longer the bytes its digest promised: plan again and try again; `Read`, `Layer`.
 pub fn write(plan: &LayerPlan, out: &mut dyn Write) -> Result<Written, FileError> {
-    let mut tar = Writer::new(Hashing { out, hasher: Hasher::new() });
-    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut layer = ListedWriter::new(out);
     for item in &plan.items {
         match item {
-            Item::Whiteout(path) => tar.whiteout(path).map_err(layer)?,
-            Item::Entry(entry, content, _) => {
-                tar.append_header(entry).map_err(layer)?;
-                if let Some(content) = content {
-                    copy(&mut tar, entry, content, &mut buffer)?;
-                }
-            }
+            Item::Whiteout(path) => layer.whiteout(path).map_err(layer_error)?,
+            Item::Entry(entry, Some(content), _) => copy(&mut layer, entry, content)?,
+            Item::Entry(entry, None, _) => _ = layer.append(entry, &mut io::empty()).map_err(layer_error)?,
         }
     }
-    let size_bytes = tar.offset_bytes();
-    let hashing = tar.finish().map_err(layer)?;
-    Ok(Written { diff_id: hashing.hasher.finish_diff(), size_bytes })
+    let (_, scan) = layer.finish().map_err(|source| layer_error(source.into()))?;
+    Ok(Written { diff_id: scan.diff_id, size_bytes: scan.size_bytes, listing: scan.listing })
 }
 
-fn copy<W: Write>(tar: &mut Writer<W>, entry: &Entry, content: &Content, buffer: &mut [u8]) -> Result<(), FileError> {
+fn copy<W: Write>(layer: &mut ListedWriter<W>, entry: &Entry, content: &Content) -> Result<(), FileError> {
     let path = content.source_path(&entry.path);
-    let mut reader = content.open()?;
-    let mut hasher = Sha256::new();
-    let mut left = content.size_bytes;
-    loop {
-        let count = read(&mut reader, buffer, &path)?;
-        if count as u64 > left || (count == 0 && left > 0) {
-            return Err(FileError::SourceChanged { path });
-        }
-        if count == 0 {
-            break;
-        }
-        hasher.update(&buffer[..count]);
-        tar.write_data(&buffer[..count]).map_err(layer)?;
-        left -= count as u64;
-    }
-    if hasher.finalize().as_slice() == content.sha256 { Ok(()) } else { Err(FileError::SourceChanged { path }) }
-}
-
-fn read(reader: &mut dyn Read, buffer: &mut [u8], path: &RootedPath) -> Result<usize, FileError> {
-    loop {
-        match reader.read(buffer) {
-            Ok(count) => return Ok(count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => return Err(FileError::Read { path: path.clone(), source }),
-        }
+    let mut reader = match content.open() {
+        Ok(reader) => reader,
+        // The tree promised this file when the plan was made.
+        Err(TreeError::NotFound { .. } | TreeError::NotAFile { .. }) => return Err(FileError::SourceChanged { path }),
+        Err(error) => return Err(error.into()),
+    };
+    match layer.append(entry, &mut reader) {
+        Ok(Some(sha256)) if sha256 == content.sha256 => Ok(()),
+        Ok(_) | Err(ListingError::Tar(TarError::DataSize { .. })) => Err(FileError::SourceChanged { path }),
+        Err(ListingError::Tar(TarError::Data { source, .. })) => Err(FileError::Read { path, source }),
+        Err(error) => Err(layer_error(error)),
     }
 }
 
-fn layer(source: TarError) -> FileError {
+fn layer_error(source: ListingError) -> FileError {
     FileError::Layer { source }
-}
-
-/// Hashes the tar on its way out.
-struct Hashing<'a> {
-    out: &'a mut dyn Write,
-    hasher: Hasher,
-}
-
-impl Write for Hashing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
 }
