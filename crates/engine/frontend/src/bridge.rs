@@ -151,10 +151,10 @@ impl Warning {
 pub enum BridgeError {
     /// No registry and no store has this image.
     #[error("{reference}: not found")]
-    NoSuchImage { reference: Reference },
+    NoSuchImage { reference: Box<Reference> },
     /// The image exists, for other platforms. `available` names them.
     #[error("no match for platform in manifest: not found")]
-    NoSuchPlatform { reference: Reference, wanted: Platform, available: Vec<Platform> },
+    NoSuchPlatform { reference: Box<Reference>, wanted: Box<Platform>, available: Vec<Platform> },
     /// The result holds no such path.
     #[error("open {path}: no such file or directory")]
     NoSuchFile { path: String },

@@ -41,7 +41,7 @@ fn build_from(bridge: &dyn Bridge, options: &Options, entrypoint: &Entrypoint) -
     }
     let file = Dockerfile::from_bytes(&entrypoint.bytes).map_err(|error| {
         let lines = error.lines;
-        Fault { kind: error.into(), lines }
+        Fault { kind: Box::new(error.into()), lines }
     })?;
     let config = check_config(options, &file)?;
     let mut report = Report::new(config.clone());
@@ -104,7 +104,7 @@ fn check_syntax(options: &Options, text: &str) -> Result<(), Fault> {
         return Ok(());
     }
     let kind = ErrorKind::NotYet(format!("the frontend image {image} (only docker/dockerfile is built in)"));
-    Err(Fault { kind, lines })
+    Err(Fault { kind: Box::new(kind), lines })
 }
 
 fn check_config(options: &Options, file: &Dockerfile) -> Result<CheckConfig, Fault> {

@@ -4,9 +4,12 @@ use std::fmt;
 
 use crossdock_dockerfile::check::CheckError;
 use crossdock_dockerfile::ignore::IgnoreError;
-use crossdock_dockerfile::{ExpandError, LineRange, MountError, ParseError, StageError, excerpt, limits};
+use crossdock_dockerfile::{
+    ExpandError, LineRange, MountError, ParseError, ParseErrorKind, StageError, excerpt, limits,
+};
 use crossdock_llb::Location;
-use crossdock_oci::{Platform, PlatformError, ReferenceError};
+use crossdock_oci::reference::ReferenceReason;
+use crossdock_oci::{Platform, PlatformError};
 
 use crate::bridge::BridgeError;
 use crate::environment::ENVIRONMENT_BYTES_MAX;
@@ -18,7 +21,7 @@ use crate::outcome::SourceFile;
 #[error("{kind}")]
 pub struct FrontendError {
     #[source]
-    pub kind: ErrorKind,
+    pub kind: Box<ErrorKind>,
     /// The lines to blame, where there are some.
     pub location: Option<Location>,
     /// The file they stand in.
@@ -43,7 +46,7 @@ pub enum ErrorKind {
     #[error("failed to parse check options: {0}")]
     CheckOptions(#[from] CheckError),
     #[error("failed to read {name}: {source}")]
-    ReadIgnoreFile { name: String, source: BridgeError },
+    ReadIgnoreFile { name: String, source: Box<BridgeError> },
     #[error("failed parsing {name}: {source}")]
     IgnoreFile { name: String, source: IgnoreError },
     #[error(transparent)]
@@ -52,8 +55,10 @@ pub enum ErrorKind {
     Expand(#[from] ExpandError),
     #[error("base name ({0}) should not be blank")]
     BlankBase(String),
-    #[error("failed to parse stage name {name:?}: {source}")]
-    BaseReference { name: String, source: ReferenceError },
+    #[error("failed to parse stage name {name:?}: invalid reference format: {reason}")]
+    BaseReference { name: String, reason: ReferenceReason },
+    #[error("ONBUILD trigger {trigger:?} of the base: {reason}")]
+    Trigger { trigger: String, reason: Box<ParseErrorKind> },
     #[error("empty platform value from expression {0}")]
     EmptyPlatform(String),
     #[error("failed to parse platform {written}: {source}")]
@@ -69,7 +74,7 @@ pub enum ErrorKind {
     #[error("cannot mount from stage {from:?} to {target:?}, stage needs to be defined before current command")]
     MountFromLater { from: String, target: String },
     #[error("{written}: failed to resolve source metadata for {reference}: {source}{}", crate::error::hint(suggestion))]
-    ResolveImage { written: String, reference: String, source: BridgeError, suggestion: Option<String> },
+    ResolveImage { written: String, reference: String, source: Box<BridgeError>, suggestion: Option<String> },
     #[error("{}", MissingPlatform::list(.0))]
     MissingPlatforms(Vec<MissingPlatform>),
     #[error(transparent)]
@@ -159,13 +164,13 @@ pub(crate) fn hint(suggestion: &Option<String>) -> String {
 /// An error inside this room: the lines, without the file.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    pub(crate) kind: ErrorKind,
+    pub(crate) kind: Box<ErrorKind>,
     pub(crate) lines: Option<LineRange>,
 }
 
 impl Fault {
-    pub(crate) const fn at(kind: ErrorKind, lines: LineRange) -> Self {
-        Self { kind, lines: Some(lines) }
+    pub(crate) fn at(kind: ErrorKind, lines: LineRange) -> Self {
+        Self { kind: Box::new(kind), lines: Some(lines) }
     }
 
     /// With the file it happened in.
@@ -181,6 +186,6 @@ impl Fault {
 
 impl<K: Into<ErrorKind>> From<K> for Fault {
     fn from(kind: K) -> Self {
-        Self { kind: kind.into(), lines: None }
+        Self { kind: Box::new(kind.into()), lines: None }
     }
 }

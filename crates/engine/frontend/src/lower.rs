@@ -133,7 +133,9 @@ impl<'a> Lowering<'a> {
         let mut state = match &planned.base {
             Base::Stage(base) => {
                 let base = self.stages[*base].as_ref().expect("a base stands in front of its stage and is needed too");
-                base.child(namer)
+                let child = base.child(namer);
+                self.spend(child.weight()).map_err(at)?;
+                child
             }
             Base::Scratch => StageState::on_scratch(&plan.platform, namer),
             Base::Image(name) => self.state_on_image(name, index, namer).map_err(at)?,

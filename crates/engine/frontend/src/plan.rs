@@ -4,7 +4,7 @@ mod from;
 mod source;
 
 use crossdock_dockerfile::{Dockerfile, Instruction, LineRange, parse_trigger};
-use crossdock_oci::{Platform, Reference};
+use crossdock_oci::{Platform, Reference, ReferenceError};
 
 use crate::arguments;
 use crate::environment::Environment;
@@ -115,7 +115,7 @@ impl Plan {
             target: target_stage,
             is_needed: Vec::new(),
         };
-        source::check_circles(&plan.stages)?;
+        source::check_circles(&plan.stages, file)?;
         plan.mark_needed();
         Ok(plan)
     }
@@ -161,7 +161,9 @@ impl Plan {
             let lines = file.stages[index].lines;
             let mut steps = Vec::with_capacity(triggers.len());
             for trigger in &triggers {
-                let instruction = parse_trigger(trigger, lines)?;
+                let instruction = parse_trigger(trigger, lines).map_err(|error| {
+                    Fault::at(ErrorKind::Trigger { trigger: trigger.clone(), reason: Box::new(error.kind) }, lines)
+                })?;
                 let sources = source::sources_of(&instruction, file).map_err(|kind| Fault::at(kind, lines))?.0;
                 steps.push(Step { instruction, sources, is_onbuild: true });
             }
@@ -170,7 +172,7 @@ impl Plan {
             steps.append(&mut stage.steps);
             stage.steps = steps;
         }
-        source::check_circles(&self.stages)?;
+        source::check_circles(&self.stages, file)?;
         self.mark_needed();
         Ok(())
     }
@@ -215,7 +217,8 @@ impl PlannedStage {
 
 /// Reads an image name.
 fn image_name(written: &str, lines: LineRange) -> Result<ImageName, ErrorKind> {
-    let reference: Reference =
-        written.parse().map_err(|source| ErrorKind::BaseReference { name: written.to_owned(), source })?;
+    let reference: Reference = written
+        .parse()
+        .map_err(|error: ReferenceError| ErrorKind::BaseReference { name: written.to_owned(), reason: error.reason })?;
     Ok(ImageName { written: written.to_owned(), reference: reference.tagged_or_latest(), lines })
 }

@@ -55,7 +55,7 @@ pub(crate) fn read_dockerfile(bridge: &dyn Bridge, options: &Options) -> Result<
     let ignore = match bridge.read_file(result, &ignore_name, FILE_BYTES_MAX) {
         Ok(bytes) => Some((ignore_name, bytes)),
         Err(BridgeError::NoSuchFile { .. }) => None,
-        Err(source) => return Err(ErrorKind::ReadIgnoreFile { name: ignore_name, source }.into()),
+        Err(source) => return Err(ErrorKind::ReadIgnoreFile { name: ignore_name, source: Box::new(source) }.into()),
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
     Ok(Entrypoint { file: SourceFile { name: name.clone(), text }, bytes, vertex: edge.vertex, ignore })
@@ -70,7 +70,7 @@ pub(crate) fn read_ignore_file(bridge: &dyn Bridge, entrypoint: &Entrypoint) -> 
             let hint = "context-.dockerignore";
             let source = LocalSource { name: "context", hint, follow: &paths, exclude: &[], only_once: true };
             let (definition, _) = source.definition("[internal] load .dockerignore");
-            let failed = |source| ErrorKind::ReadIgnoreFile { name: IGNORE_FILE.to_owned(), source };
+            let failed = |source| ErrorKind::ReadIgnoreFile { name: IGNORE_FILE.to_owned(), source: Box::new(source) };
             let result = bridge.solve(&definition).map_err(failed)?;
             match bridge.read_file(result, IGNORE_FILE, FILE_BYTES_MAX) {
                 Ok(bytes) => (IGNORE_FILE.to_owned(), bytes),

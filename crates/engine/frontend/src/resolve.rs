@@ -141,5 +141,5 @@ fn fault_of(failures: Vec<(&ImageName, &Platform, BridgeError)>, file: &Dockerfi
     let stages = file.stages.iter().filter_map(|stage| stage.name.as_deref());
     let suggestion = suggest::nearest(&name.written, stages.chain(COMMON_IMAGES));
     let (written, reference) = (name.written.clone(), name.reference.to_string());
-    Some(Fault::at(ErrorKind::ResolveImage { written, reference, source, suggestion }, name.lines))
+    Some(Fault::at(ErrorKind::ResolveImage { written, reference, source: Box::new(source), suggestion }, name.lines))
 }

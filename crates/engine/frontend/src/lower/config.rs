@@ -5,7 +5,7 @@
 use crossdock_dockerfile::{
     ArgDefinition, Command, CommandLine, Healthcheck as Check, KeyValue, LineRange, Rule, Variables,
 };
-use crossdock_oci::Healthcheck;
+use crossdock_oci::{Healthcheck, History};
 
 use super::stage::StageState;
 use super::{Lowering, NO_ENVIRONMENT, expose, signal};
@@ -65,7 +65,7 @@ impl Lowering<'_> {
             // Lowered where vertices are made.
             Command::Add(_) | Command::Copy(_) | Command::Run(_) | Command::Workdir(_) => return Ok(()),
         };
-        self.spend(text.len())?;
+        self.spend(text.len() + size_of::<History>())?;
         state.commit(text, None);
         Ok(())
     }

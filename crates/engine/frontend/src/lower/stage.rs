@@ -103,6 +103,12 @@ impl StageState {
         child
     }
 
+    /// About how many bytes a copy of the state takes.
+    pub(super) fn weight(&self) -> usize {
+        let history: usize = self.image.history.iter().map(|entry| entry.created_by.len() + size_of::<History>()).sum();
+        history + self.environment.bytes()
+    }
+
     /// Takes over what the config says before the first instruction.
     pub(super) fn begin(&mut self) -> Result<(), ErrorKind> {
         let has_path = self.image.config.env.iter().any(|pair| split_pair(pair).0 == "PATH");

@@ -48,7 +48,7 @@ fn resolve(from: &str, instruction: &Instruction, file: &Dockerfile) -> Result<S
 }
 
 /// No stage may need itself.
-pub(super) fn check_circles(stages: &[PlannedStage]) -> Result<(), Fault> {
+pub(super) fn check_circles(stages: &[PlannedStage], file: &Dockerfile) -> Result<(), Fault> {
     for (index, stage) in stages.iter().enumerate() {
         for step in &stage.steps {
             for source in &step.sources {
@@ -57,7 +57,7 @@ pub(super) fn check_circles(stages: &[PlannedStage]) -> Result<(), Fault> {
                     && *from >= index
                     && needs(stages, *from, index)
                 {
-                    let label = if stage.label.is_empty() { "stage-0".to_owned() } else { stage.label.clone() };
+                    let label = file.stages[index].label(index);
                     return Err(Fault::at(ErrorKind::Circular(label), step.instruction.lines));
                 }
             }

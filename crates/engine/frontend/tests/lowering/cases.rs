@@ -1,18 +1,14 @@
 //! In: `testdata/frontend/<case>/{Dockerfile, options.json, context/}`. Out: `llb.txt` or `error.txt` beside them, compared or, with UPDATE=1, written. Never: an engine; the bridge is a toy.
 
-#![allow(clippy::unwrap_used, reason = "a test file: clippy sees only functions marked as tests")]
-
-mod toy;
-
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::toy::ToyBridge;
 use crossdock_frontend::{BuildOutcome, FrontendError, NoCache, Options, PlatformImage, build};
 use crossdock_llb::Edge;
 use crossdock_oci::{Platform, VertexDigest};
 use serde::Deserialize;
-use toy::ToyBridge;
 
 /// Fewer cases than this mean that the folder was not found.
 const CASES_MIN: usize = 40;

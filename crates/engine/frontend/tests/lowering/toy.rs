@@ -1,6 +1,7 @@
 //! In: a case's folder. Out: a bridge that knows its files and a handful of images. Never: a step run.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Mutex;
 
 use crossdock_frontend::{Bridge, BridgeError, DirEntry, FileStat, ImageRequest, RefId, ResolvedImage, Warning};
@@ -8,19 +9,27 @@ use crossdock_llb::{Definition, Op};
 use crossdock_oci::{BlobDigest, ImageConfig, Platform};
 use serde_json::{Value, json};
 
-/// Answers from a folder.
+/// Answers from a handful of files.
 pub struct ToyBridge {
-    case: PathBuf,
-    /// Directories that were solved, by number.
-    solved: Mutex<Vec<PathBuf>>,
+    /// By path within the case's folder.
+    files: BTreeMap<String, Vec<u8>>,
+    /// Prefixes of the sources that were solved, by number.
+    solved: Mutex<Vec<&'static str>>,
     asked: Mutex<Vec<String>>,
     warned: Mutex<Vec<Warning>>,
 }
 
 impl ToyBridge {
+    /// With the files of a folder.
     pub fn new(case: &Path) -> Self {
-        let empty = || Mutex::new(Vec::new());
-        Self { case: case.to_owned(), solved: Mutex::new(Vec::new()), asked: empty(), warned: Mutex::new(Vec::new()) }
+        let mut files = BTreeMap::new();
+        collect(case, "", &mut files);
+        Self::with_files(files)
+    }
+
+    /// With these files.
+    pub fn with_files(files: BTreeMap<String, Vec<u8>>) -> Self {
+        Self { files, solved: Mutex::default(), asked: Mutex::default(), warned: Mutex::default() }
     }
 
     /// What was asked: sources in order, then images sorted, because these are resolved several at a time.
@@ -34,6 +43,18 @@ impl ToyBridge {
 
     pub fn warnings(&self) -> Vec<Warning> {
         self.warned.lock().unwrap().clone()
+    }
+}
+
+fn collect(directory: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in fs_err::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{prefix}{}", entry.file_name().into_string().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            collect(&entry.path(), &format!("{name}/"), files);
+        } else {
+            files.insert(name, fs_err::read(entry.path()).unwrap());
+        }
     }
 }
 
@@ -110,9 +131,13 @@ impl Bridge for ToyBridge {
         let reference = request.reference.clone();
         let name = reference.to_string();
         let platform = match choose(&name, &request.platform) {
-            None => return Err(BridgeError::NoSuchImage { reference }),
+            None => return Err(BridgeError::NoSuchImage { reference: Box::new(reference) }),
             Some(Err(available)) => {
-                return Err(BridgeError::NoSuchPlatform { reference, wanted: request.platform.clone(), available });
+                return Err(BridgeError::NoSuchPlatform {
+                    reference: Box::new(reference),
+                    wanted: Box::new(request.platform.clone()),
+                    available,
+                });
             }
             Some(Ok(platform)) => platform,
         };
@@ -127,8 +152,8 @@ impl Bridge for ToyBridge {
         let Op::Source(source) = &vertex.op else { panic!("the frontend solves sources only") };
         self.asked.lock().unwrap().push(format!("{} {:?}", vertex.metadata.name, source.attrs));
         let directory = match source.identifier.as_str() {
-            "local://dockerfile" => self.case.clone(),
-            "local://context" => self.case.join("context"),
+            "local://dockerfile" => "",
+            "local://context" => "context/",
             other => panic!("unknown source {other}"),
         };
         let mut solved = self.solved.lock().unwrap();
@@ -137,9 +162,9 @@ impl Bridge for ToyBridge {
     }
 
     fn read_file(&self, result: RefId, path: &str, max_bytes: u64) -> Result<Vec<u8>, BridgeError> {
-        let directory = self.solved.lock().unwrap()[result.0 as usize].clone();
-        let bytes =
-            fs_err::read(directory.join(path)).map_err(|_| BridgeError::NoSuchFile { path: path.to_owned() })?;
+        let prefix = self.solved.lock().unwrap()[usize::try_from(result.0).unwrap()];
+        let bytes = self.files.get(&format!("{prefix}{path}")).cloned();
+        let bytes = bytes.ok_or_else(|| BridgeError::NoSuchFile { path: path.to_owned() })?;
         let size_bytes = bytes.len() as u64;
         if size_bytes > max_bytes {
             return Err(BridgeError::FileTooLarge { path: path.to_owned(), size_bytes, max_bytes });
