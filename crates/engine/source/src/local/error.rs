@@ -1,6 +1,5 @@
 //! In: what keeps a directory from being a build context. Out: one error that names the file and the way out. Never: a file's content.
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -59,24 +58,16 @@ fn way_out(error: &io::Error) -> &'static str {
     }
 }
 
-/// The cause inside a `TreeError::Read` when a file of the context was written to while it was read.
-#[derive(Debug)]
-pub(super) struct Changed;
-
-impl fmt::Display for Changed {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("the file of the build context was changed while it was read")
-    }
+/// The cause inside a `TreeError::Read` when a file of the context was written to while it was read. Its kind, "stale", tells
+/// the file ops that a new attempt can help.
+pub(super) fn changed() -> io::Error {
+    let text = "the file of the build context was changed while it was read";
+    io::Error::new(io::ErrorKind::StaleNetworkFileHandle, text)
 }
-
-impl std::error::Error for Changed {}
 
 /// Whether opening the context anew and trying again can help.
 pub fn is_changed(error: &TreeError) -> bool {
-    match error {
-        TreeError::Read { source, .. } => source.get_ref().is_some_and(|cause| cause.is::<Changed>()),
-        _ => false,
-    }
+    matches!(error, TreeError::Read { source, .. } if source.kind() == io::ErrorKind::StaleNetworkFileHandle)
 }
 
 /// An error of one file as the trait `Tree` tells it, with the way out.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crossdock_dockerfile::ignore::{DirMatches, Patterns};
+use crossdock_dockerfile::ignore::{DirMatches, Pattern, Patterns};
 use crossdock_snapshot::RootedPath;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
@@ -75,7 +75,7 @@ impl Filter {
 
     /// The line of the ignore file that hides a path.
     pub fn hiding(&self, path: &RootedPath) -> Option<String> {
-        self.ignored.as_ref()?.hiding(path.as_bytes()).map(|pattern| pattern.text())
+        self.ignored.as_ref()?.hiding(path.as_bytes()).map(Pattern::text)
     }
 }
 
@@ -108,6 +108,11 @@ impl Follow<'_> {
                 current.push('/');
             }
             current.push_str(name);
+            if name.contains("**") {
+                // Any depth: no link is followed for it, a pattern says it all.
+                current = names.join("/");
+                break;
+            }
             let targets = self.targets(&parent, name);
             if targets.is_empty() {
                 continue;

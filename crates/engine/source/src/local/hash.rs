@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::ContextTree;
-use super::error::{Changed, ContextError, read_error};
+use super::error::{ContextError, changed, read_error};
 use super::index::{self, Known};
 use super::record::{Kind, Record, Stamp};
 
@@ -126,7 +126,7 @@ impl ContextTree {
         }
         let after = stamp_of(file.file()).map_err(|errno| read_error(path, errno.into()))?;
         if after != record.stamp || total != record.stamp.size_bytes {
-            return Err(read_error(path, io::Error::other(Changed)));
+            return Err(read_error(path, changed()));
         }
         let sha256: [u8; 32] = hasher.finalize().into();
         if record.digest.set(sha256).is_ok() {
@@ -147,7 +147,7 @@ impl ContextTree {
         match opened {
             Ok(fd) => Ok(fs_err::File::from_parts(fd.into(), path.below(&self.root_path))),
             // It was there when the context was walked.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(read_error(path, io::Error::other(Changed))),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(read_error(path, changed())),
             Err(errno) => Err(read_error(path, errno.into())),
         }
     }

@@ -30,6 +30,9 @@ use crossdock_snapshot::RootedPath;
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 
+#[cfg(test)]
+mod tests;
+
 pub use error::{ContextError, is_changed};
 
 use filter::Filter;
