@@ -89,10 +89,7 @@ fn limits_end_in_errors() {
     assert!(matches!(kind(&format!("FROM alpine\nENV A0=xxxxxxxx\n{doubling}")), ErrorKind::Expand(_)));
     let wide: String = (0..9).map(|n| format!("ENV B{n}=$A16\n")).collect();
     let doubling: String = (0..16).map(|n| format!("ENV A{}=\"$A{n}$A{n}\"\n", n + 1)).collect();
-    assert!(matches!(
-        *kind(&format!("FROM alpine\nENV A0=xxxxxxxx\n{doubling}{wide}")),
-        ErrorKind::EnvironmentTooLarge
-    ));
+    assert!(matches!(kind(&format!("FROM alpine\nENV A0=xxxxxxxx\n{doubling}{wide}")), ErrorKind::EnvironmentTooLarge));
     let many = format!("FROM alpine\nENV A0=xxxxxxxx\n{doubling}{}", "RUN x\n".repeat(400));
     assert!(matches!(kind(&many), ErrorKind::GraphTooLarge));
     let chain: String = (0..900).map(|n| format!("FROM s{n} AS s{}\nENV A=1 B=2\nENV C=3\n", n + 1)).collect();
