@@ -116,9 +116,9 @@ impl HostAuth {
     }
 
     /// Which credentials requests to the host carry, for error texts.
-    pub(crate) fn credential_use(&self) -> CredentialUse {
-        let Some(lookup) = self.lookup.get() else { return CredentialUse::Anonymous { note: None } };
-        match &lookup.credential {
+    pub(crate) fn credential_use(&self) -> Box<CredentialUse> {
+        let Some(lookup) = self.lookup.get() else { return Box::new(CredentialUse::Anonymous { note: None }) };
+        Box::new(match &lookup.credential {
             None => CredentialUse::Anonymous { note: lookup.note.clone() },
             Some(credential) => {
                 let user = match credential {
@@ -127,7 +127,7 @@ impl HostAuth {
                 };
                 CredentialUse::From { user, origin: lookup.origin.clone() }
             }
-        }
+        })
     }
 
     /// Whether user name and password themselves are sent to the registry.

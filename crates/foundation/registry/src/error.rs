@@ -59,20 +59,20 @@ pub enum RegistryError {
     #[error(
         "{reference}: pull access denied, repository does not exist or may require authorization: server message: {message} (registry {host}, {credentials}; to log in: `docker login {host}` or `crossdock login {host}`)"
     )]
-    PullDenied { reference: String, host: String, message: String, credentials: CredentialUse },
+    PullDenied { reference: String, host: String, message: String, credentials: Box<CredentialUse> },
     /// The registry does not let us write.
     #[error(
         "{reference}: push access denied, repository does not exist or may require authorization: server message: {message} (registry {host}, {credentials}; to log in: `docker login {host}` or `crossdock login {host}`)"
     )]
-    PushDenied { reference: String, host: String, message: String, credentials: CredentialUse },
+    PushDenied { reference: String, host: String, message: String, credentials: Box<CredentialUse> },
     /// User name or password are wrong.
     #[error(
         "registry {host}: incorrect username or password ({credentials}): server message: {message}; log in again with `docker login {host}` or `crossdock login {host}`"
     )]
-    Unauthorized { host: String, message: String, credentials: CredentialUse },
+    Unauthorized { host: String, message: String, credentials: Box<CredentialUse> },
     /// The token service does not give a token.
     #[error("registry {host}: no token from {service}: {message} ({credentials})")]
-    Token { host: String, service: String, message: String, credentials: CredentialUse },
+    Token { host: String, service: String, message: String, credentials: Box<CredentialUse> },
     /// The registry's limit is reached, and waiting did not help.
     #[error(
         "registry {host}: too many requests while trying to {action}: {message}; wait, log in for a higher limit, or configure a mirror"
@@ -230,7 +230,7 @@ mod tests {
             reference: "docker.io/a/b:1".into(),
             host: "docker.io".into(),
             message: "insufficient_scope: authorization failed".into(),
-            credentials: CredentialUse::Anonymous { note: None },
+            credentials: Box::new(CredentialUse::Anonymous { note: None }),
         };
         assert!(
             error

@@ -75,7 +75,11 @@ impl Host {
         let anyone = HostSettings { insecure: true, ..self.settings.clone() };
         let client = transport.secure(&self.authority, &anyone)?;
         let answer = client.get(format!("https://{}/v2/", self.authority)).timeout(PROBE_TIMEOUT).send().await;
-        let Err(error) = answer else { return Ok(Scheme::Https) };
+        let error = match answer {
+            // A failure behind the handshake (the server wants a client certificate, say) is one of HTTPS, too.
+            Err(error) if error.is_connect() || error.is_timeout() => error,
+            _ => return Ok(Scheme::Https),
+        };
         let attempt = Attempt {
             host: &self.name,
             address: &self.authority,
@@ -88,6 +92,7 @@ impl Host {
             // Without a port, plain HTTP is another port, which may be open.
             RegistryError::ConnectionRefused { .. } if has_port => Err(failure),
             RegistryError::UnknownHost { .. } => Err(failure),
+            RegistryError::Tls { .. } => Ok(Scheme::Https),
             _ => Ok(Scheme::Http),
         }
     }

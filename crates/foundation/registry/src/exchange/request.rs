@@ -152,7 +152,7 @@ impl Network {
         match status.as_u16() {
             401 | 403 => {
                 let credentials = auth.credential_use();
-                let sent = matches!(credentials, CredentialUse::From { .. });
+                let sent = matches!(*credentials, CredentialUse::From { .. });
                 if status == StatusCode::UNAUTHORIZED && auth.is_basic() && sent {
                     return RegistryError::Unauthorized { host, message, credentials };
                 }
@@ -169,14 +169,16 @@ impl Network {
 /// A token service that refuses somebody without credentials says that the image is not public.
 fn name_subject(request: &Request<'_>, error: RegistryError) -> RegistryError {
     match error {
-        RegistryError::Unauthorized { message, credentials: credentials @ CredentialUse::Anonymous { .. }, .. } => {
+        RegistryError::Unauthorized { message, credentials, .. }
+            if matches!(*credentials, CredentialUse::Anonymous { .. }) =>
+        {
             denied(request, message, credentials)
         }
         other => other,
     }
 }
 
-fn denied(request: &Request<'_>, message: String, credentials: CredentialUse) -> RegistryError {
+fn denied(request: &Request<'_>, message: String, credentials: Box<CredentialUse>) -> RegistryError {
     let (reference, host) = (request.subject.to_owned(), request.endpoint.name());
     match request.access {
         Access::Pull => RegistryError::PullDenied { reference, host, message, credentials },

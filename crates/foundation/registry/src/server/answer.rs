@@ -34,7 +34,7 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
-    pub(super) fn blob_unknown(digest: impl ToString) -> Self {
+    pub(super) fn blob_unknown(digest: crossdock_oci::BlobDigest) -> Self {
         let detail = serde_json::json!({ "digest": digest.to_string() });
         Self { detail, ..Self::new(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", "blob unknown to registry") }
     }

@@ -247,8 +247,9 @@ impl Turn {
             async move {
                 if done >= after_bytes {
                     connection.cut();
-                    // The handler must not see an end of the body, which it would take for the whole.
-                    return std::future::pending().await;
+                    // An error, not an end: the handler must not take what came for the whole.
+                    let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+                    return Some((Err(axum::Error::new(broken)), (pieces, done)));
                 }
                 let piece = pieces.next().await?;
                 let length = piece.as_ref().map_or(0, |piece| piece.len() as u64);

@@ -167,7 +167,7 @@ impl<'a> Shelf<'a> {
     /// Those of the store.
     pub fn tags(&self) -> Result<Vec<String>, ContentError> {
         let prefix = self.tag_key("");
-        Ok(sorted(keys_with(self.store, &prefix)?.iter().map(|rest| rest.to_owned())))
+        Ok(sorted(keys_with(self.store, &prefix)?.into_iter()))
     }
 
     /// Whether anything was ever put into the repository and is still there.

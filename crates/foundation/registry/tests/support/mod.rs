@@ -1,5 +1,6 @@
 //! In: names and bytes. Out: servers, clients and images for the tests of this room. Never: the machine's own configuration.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "only tests are here")]
 
 use std::io::{Cursor, Read};
 use std::sync::{Arc, Mutex};
