@@ -59,13 +59,18 @@ pub enum ExecFailure {
     /// The file is there but has no executable bit.
     NotExecutable,
     /// The kernel refused: the errno of `execve`. ENOEXEC is the foreign architecture, ENOENT a missing interpreter.
-    Exec { errno: i32 },
+    /// `interpreter` is what the script's first line names when that is missing.
+    Exec { errno: i32, interpreter: Option<String> },
 }
 
 impl ExecutorError {
     /// An I/O error with what was being done to what.
     pub(crate) fn io(action: &str, subject: impl std::fmt::Display, error: &io::Error) -> Self {
-        Self::Io { action: action.to_owned(), subject: subject.to_string(), errno: error.raw_os_error().unwrap_or(libc::EIO) }
+        Self::Io {
+            action: action.to_owned(),
+            subject: subject.to_string(),
+            errno: error.raw_os_error().unwrap_or(libc::EIO),
+        }
     }
 
     /// The errno behind the error, when there is one: `ENOSPC` tells a full disk.
@@ -73,7 +78,9 @@ impl ExecutorError {
         match self {
             Self::StartKeeper { errno, .. } | Self::Io { errno, .. } => Some(*errno),
             Self::Layer { errno, .. } => *errno,
-            Self::ExecFailed { reason: ExecFailure::Stat { errno } | ExecFailure::Exec { errno }, .. } => Some(*errno),
+            Self::ExecFailed { reason: ExecFailure::Stat { errno } | ExecFailure::Exec { errno, .. }, .. } => {
+                Some(*errno)
+            }
             _ => None,
         }
     }
@@ -98,7 +105,10 @@ fn program_text(program: &str, reason: &ExecFailure) -> String {
         ExecFailure::Stat { errno } => format!("exec: {program:?}: stat {program}: {}", errno_text(*errno)),
         ExecFailure::IsDirectory => format!("exec: {program:?}: is a directory"),
         ExecFailure::NotExecutable => format!("exec: {program:?}: permission denied"),
-        ExecFailure::Exec { errno } => format!("exec {program}: {}", errno_text(*errno)),
+        ExecFailure::Exec { errno, interpreter: None } => format!("exec {program}: {}", errno_text(*errno)),
+        ExecFailure::Exec { errno, interpreter: Some(interpreter) } => {
+            format!("exec {program}: {} (its interpreter {interpreter} is missing)", errno_text(*errno))
+        }
     }
 }
 
@@ -108,10 +118,20 @@ mod tests {
 
     #[test]
     fn program_failures_read_like_runc() {
-        let failed = |program: &str, reason| ExecutorError::ExecFailed { program: program.to_owned(), reason }.to_string();
-        assert_eq!(failed("/bin/sh", ExecFailure::Exec { errno: libc::ENOEXEC }), "exec /bin/sh: exec format error");
-        assert_eq!(failed("/bin/sh", ExecFailure::Exec { errno: libc::ENOENT }), "exec /bin/sh: no such file or directory");
-        assert_eq!(failed("/x", ExecFailure::Stat { errno: libc::ENOENT }), "exec: \"/x\": stat /x: no such file or directory");
+        let failed =
+            |program: &str, reason| ExecutorError::ExecFailed { program: program.to_owned(), reason }.to_string();
+        assert_eq!(
+            failed("/bin/sh", ExecFailure::Exec { errno: libc::ENOEXEC, interpreter: None }),
+            "exec /bin/sh: exec format error"
+        );
+        assert_eq!(
+            failed("/bin/sh", ExecFailure::Exec { errno: libc::ENOENT, interpreter: None }),
+            "exec /bin/sh: no such file or directory"
+        );
+        assert_eq!(
+            failed("/x", ExecFailure::Stat { errno: libc::ENOENT }),
+            "exec: \"/x\": stat /x: no such file or directory"
+        );
         assert_eq!(failed("foo", ExecFailure::NotInPath), "exec: \"foo\": executable file not found in $PATH");
     }
 

@@ -11,7 +11,9 @@ mod error;
 pub mod file;
 mod host_path;
 pub mod keeper;
+mod kernel;
 pub mod sandbox;
+mod seccomp;
 
 pub use cancel::Cancel;
 pub use error::{ExecFailure, ExecutorError};

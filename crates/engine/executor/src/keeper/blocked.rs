@@ -101,7 +101,10 @@ impl HostFacts {
 
 /// Whether something other than binfmt_misc (which the kernel forgives) is mounted beneath /proc.
 fn proc_is_masked(mountinfo: &str) -> bool {
-    mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).any(|place| place.starts_with("/proc/") && place != "/proc/sys/fs/binfmt_misc")
+    mountinfo
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .any(|place| place.starts_with("/proc/") && place != "/proc/sys/fs/binfmt_misc")
 }
 
 /// Names the cause of a refusal.
@@ -128,21 +131,29 @@ fn fix(reason: &BlockedReason, facts: &HostFacts) -> String {
         BlockedReason::LimitZero | BlockedReason::LimitReached { .. } => {
             "Raise the limit: sudo sysctl -w user.max_user_namespaces=28633".to_owned()
         }
-        BlockedReason::UnprivilegedCloneOff => "Allow them: sudo sysctl -w kernel.unprivileged_userns_clone=1".to_owned(),
+        BlockedReason::UnprivilegedCloneOff => {
+            "Allow them: sudo sysctl -w kernel.unprivileged_userns_clone=1".to_owned()
+        }
         BlockedReason::AppArmor => format!(
             "Allow them for this program: printf 'abi <abi/4.0>,\\nprofile crossdock {program} flags=(unconfined) {{\\n  userns,\\n}}\\n' | \
              sudo tee /etc/apparmor.d/crossdock && sudo apparmor_parser -r /etc/apparmor.d/crossdock; \
              or for all: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
         ),
-        BlockedReason::Container => "Start the container with --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
+        BlockedReason::Container => {
+            "Start the container with --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
              --security-opt systempaths=unconfined, or with --privileged"
-            .to_owned(),
-        BlockedReason::MaskedProc => "Start the container with --security-opt systempaths=unconfined (podman: --security-opt unmask=ALL), \
+                .to_owned()
+        }
+        BlockedReason::MaskedProc => {
+            "Start the container with --security-opt systempaths=unconfined (podman: --security-opt unmask=ALL), \
              or with --privileged"
-            .to_owned(),
+                .to_owned()
+        }
         BlockedReason::Chroot => "Run outside the chroot, or as root in it".to_owned(),
         BlockedReason::NoKernelSupport => "Run as root, or with a kernel that has CONFIG_USER_NS".to_owned(),
-        BlockedReason::Unknown { .. } => "Run as root, or ask the administrator to allow user namespaces for this user".to_owned(),
+        BlockedReason::Unknown { .. } => {
+            "Run as root, or ask the administrator to allow user namespaces for this user".to_owned()
+        }
     }
 }
 
@@ -153,15 +164,34 @@ mod tests {
     #[test]
     fn every_cause_is_named_with_its_fix() {
         let facts = |change: fn(&mut HostFacts)| {
-            let mut facts = HostFacts { program: "/usr/bin/crossdock".to_owned(), max_user_namespaces: Some(10), ..HostFacts::default() };
+            let mut facts = HostFacts {
+                program: "/usr/bin/crossdock".to_owned(),
+                max_user_namespaces: Some(10),
+                ..HostFacts::default()
+            };
             change(&mut facts);
             facts
         };
         let rows: [(RefusedCall, i32, HostFacts, &str); 8] = [
-            (RefusedCall::UnshareUser, libc::ENOSPC, facts(|it| it.max_user_namespaces = Some(0)), "user.max_user_namespaces=28633"),
+            (
+                RefusedCall::UnshareUser,
+                libc::ENOSPC,
+                facts(|it| it.max_user_namespaces = Some(0)),
+                "user.max_user_namespaces=28633",
+            ),
             (RefusedCall::UnshareUser, libc::ENOSPC, facts(|_| ()), "(10) is reached"),
-            (RefusedCall::UnshareUser, libc::EPERM, facts(|it| it.unprivileged_userns_clone = Some(0)), "unprivileged_userns_clone=1"),
-            (RefusedCall::Mount, libc::EACCES, facts(|it| it.apparmor_restrict = Some(1)), "profile crossdock /usr/bin/crossdock"),
+            (
+                RefusedCall::UnshareUser,
+                libc::EPERM,
+                facts(|it| it.unprivileged_userns_clone = Some(0)),
+                "unprivileged_userns_clone=1",
+            ),
+            (
+                RefusedCall::Mount,
+                libc::EACCES,
+                facts(|it| it.apparmor_restrict = Some(1)),
+                "profile crossdock /usr/bin/crossdock",
+            ),
             (RefusedCall::UnshareUser, libc::EPERM, facts(|it| it.in_container = true), "seccomp=unconfined"),
             (RefusedCall::UnshareUser, libc::EPERM, facts(|it| it.in_chroot = true), "outside the chroot"),
             (RefusedCall::MountProc, libc::EPERM, facts(|it| it.proc_masked = true), "systempaths=unconfined"),

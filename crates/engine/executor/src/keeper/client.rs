@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::channel;
 use super::launch::{self, Started};
 use super::request::{
-    Applied, ApplyRequest, DiffReport, DiffRequest, ExportRequest, KeeperMode, ReadFileRequest, Reply, Request, WalkRequest,
+    Applied, ApplyRequest, DiffReport, DiffRequest, ExportRequest, KeeperMode, ReadFileRequest, Reply, Request,
+    WalkRequest,
 };
 use super::running::{ExecStdio, Running, next_reply, unexpected};
 use crate::cancel::{Cancel, Watch};
@@ -127,7 +128,11 @@ impl Keeper {
     ///
     /// # Errors
     /// `Io`, `Cancelled`.
-    pub fn read_file(&self, request: &ReadFileRequest, cancel: &Cancel) -> Result<Option<std::fs::File>, ExecutorError> {
+    pub fn read_file(
+        &self,
+        request: &ReadFileRequest,
+        cancel: &Cancel,
+    ) -> Result<Option<std::fs::File>, ExecutorError> {
         match self.call(&Request::ReadFile(request.clone()), &[], cancel)? {
             (Reply::Opened { found: false }, _) => Ok(None),
             (Reply::Opened { found: true }, descriptors) => match descriptors.into_iter().next() {
@@ -180,19 +185,34 @@ impl Keeper {
         }
     }
 
-    fn call_done(&self, request: &Request, descriptors: &[BorrowedFd<'_>], cancel: &Cancel) -> Result<(), ExecutorError> {
+    fn call_done(
+        &self,
+        request: &Request,
+        descriptors: &[BorrowedFd<'_>],
+        cancel: &Cancel,
+    ) -> Result<(), ExecutorError> {
         match self.call(request, descriptors, cancel)?.0 {
             Reply::Done => Ok(()),
             other => Err(unexpected(&other)),
         }
     }
 
-    fn call(&self, request: &Request, descriptors: &[BorrowedFd<'_>], cancel: &Cancel) -> Result<(Reply, Vec<OwnedFd>), ExecutorError> {
+    fn call(
+        &self,
+        request: &Request,
+        descriptors: &[BorrowedFd<'_>],
+        cancel: &Cancel,
+    ) -> Result<(Reply, Vec<OwnedFd>), ExecutorError> {
         let (stream, watch) = self.send(request, descriptors, cancel)?;
         next_reply(&stream, &watch, request.name())
     }
 
-    fn send(&self, request: &Request, descriptors: &[BorrowedFd<'_>], cancel: &Cancel) -> Result<(UnixStream, Watch), ExecutorError> {
+    fn send(
+        &self,
+        request: &Request,
+        descriptors: &[BorrowedFd<'_>],
+        cancel: &Cancel,
+    ) -> Result<(UnixStream, Watch), ExecutorError> {
         if cancel.is_cancelled() {
             return Err(ExecutorError::Cancelled);
         }
@@ -204,7 +224,9 @@ impl Keeper {
         match channel::send(&ours, request, descriptors) {
             Ok(()) => Ok((ours, watch)),
             Err(_) if watch.is_cancelled() => Err(ExecutorError::Cancelled),
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(ExecutorError::Protocol { what: error.to_string() }),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                Err(ExecutorError::Protocol { what: error.to_string() })
+            }
             Err(_) => Err(ExecutorError::WorkerDied { request: request.name().to_owned() }),
         }
     }

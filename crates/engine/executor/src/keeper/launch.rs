@@ -34,6 +34,8 @@ pub(crate) const KIND_KILLABLE: u8 = b'W';
 pub(crate) struct Hello {
     pub(crate) state_root: HostPath,
     pub(crate) ids: IdPlan,
+    /// The program's file, for messages: the keeper's own is a copy in memory.
+    pub(crate) program: String,
 }
 
 /// Which user namespace the keeper enters.
@@ -128,7 +130,8 @@ fn sealed_copy(program: Option<&Path>) -> Result<OwnedFd, ExecutorError> {
     let length = source.metadata().map_err(|error| fail("look at", error))?.len();
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // Kernels before 6.3 do not know EXEC and take its absence as a yes.
-    let copy = rustix::fs::memfd_create("crossdock", flags | MemfdFlags::EXEC).or_else(|_| rustix::fs::memfd_create("crossdock", flags));
+    let copy = rustix::fs::memfd_create("crossdock", flags | MemfdFlags::EXEC)
+        .or_else(|_| rustix::fs::memfd_create("crossdock", flags));
     let Ok(copy) = copy else { return Ok(source.into()) };
     let mut left = length;
     while left > 0 {
@@ -150,8 +153,9 @@ fn start(program: &OwnedFd, options: &KeeperOptions, ids: IdPlan) -> Result<Star
         action: action.to_owned(),
         errno: error.raw_os_error().unwrap_or(libc::EIO),
     };
-    let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-        .map_err(|error| fail("open a socket", &error.into()))?;
+    let (ours, theirs) =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(|error| fail("open a socket", &error.into()))?;
     let path = format!("/proc/self/fd/{}", program.as_raw_fd());
     let ended = Arc::new(Mutex::new(None));
     let (tell, hear) = mpsc::channel();
@@ -177,16 +181,18 @@ fn start(program: &OwnedFd, options: &KeeperOptions, ids: IdPlan) -> Result<Star
         Err(_) => return Err(fail("start a thread", &io::ErrorKind::Other.into())),
     };
     let mut started = Started { mode: KeeperMode::Root, control: ours, ended, waiter: Some(waiter) };
-    tell_control(&started.control, &Hello { state_root: HostPath::from(options.state_root.as_path()), ids })?;
+    let program = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
+    tell_control(&started.control, &Hello { state_root: HostPath::from(options.state_root.as_path()), ids, program })?;
     let mut mode = match ids {
         IdPlan::HostRoot => KeeperMode::Root,
-        IdPlan::SameIds => KeeperMode::SubIds { uids: u32::MAX, gids: u32::MAX },
-        IdPlan::MappedByProgram | IdPlan::OneId => KeeperMode::OneId { reason: "asked for".to_owned() },
+        IdPlan::SameIds | IdPlan::MappedByProgram | IdPlan::OneId => {
+            KeeperMode::OneId { reason: "asked for".to_owned() }
+        }
     };
     loop {
         match hear_control(&started.control)? {
             Ready::Unshared => {
-                mode = map_ids(child_id);
+                mode = if ids == IdPlan::SameIds { map_same_ids(child_id) } else { map_ids(child_id) };
                 let answer = if matches!(mode, KeeperMode::OneId { .. }) { Mapped::UseOneId } else { Mapped::Done };
                 tell_control(&started.control, &answer)?;
             }
@@ -218,11 +224,19 @@ fn map_ids(child_id: u32) -> KeeperMode {
         return KeeperMode::OneId { reason: format!("{file} lends no ids to {user}; lend some: {fix}") };
     }
     let (Some(uid_tool), Some(gid_tool)) = (sub_ids::find_tool("newuidmap"), sub_ids::find_tool("newgidmap")) else {
-        return KeeperMode::OneId { reason: "newuidmap and newgidmap are missing; install them: sudo apt-get install uidmap".to_owned() };
+        return KeeperMode::OneId {
+            reason: "newuidmap and newgidmap are missing; install them: sudo apt-get install uidmap".to_owned(),
+        };
     };
     let spawn = |tool: &Path, own, ranges: &[sub_ids::Range]| {
         let words = sub_ids::map_arguments(own, ranges);
-        Command::new(tool).arg(child_id.to_string()).args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
+        Command::new(tool)
+            .arg(child_id.to_string())
+            .args(words)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
     };
     // Both at once: each costs an exec of a set-uid program.
     let children = [("newuidmap", spawn(&uid_tool, uid, &uids)), ("newgidmap", spawn(&gid_tool, gid, &gids))];
@@ -240,15 +254,29 @@ fn map_ids(child_id: u32) -> KeeperMode {
     }
 }
 
+/// Gives the keeper's user namespace all ids of ours: root of a container may.
+fn map_same_ids(child_id: u32) -> KeeperMode {
+    let copy = |name: &str| -> io::Result<u32> {
+        let ranges = sub_ids::inside_ranges(&fs_err::read_to_string(format!("/proc/self/{name}"))?);
+        fs_err::write(format!("/proc/{child_id}/{name}"), sub_ids::identity_map(&ranges))?;
+        Ok(ranges.iter().fold(0_u32, |highest, range| highest.max(range.start.saturating_add(range.count))))
+    };
+    match copy("uid_map").and_then(|uids| Ok((uids, copy("gid_map")?))) {
+        Ok((uids, gids)) => KeeperMode::SubIds { uids, gids },
+        Err(error) => KeeperMode::OneId { reason: format!("the ids of this container cannot be mapped: {error}") },
+    }
+}
+
 fn tell_control<T: Serialize>(control: &OwnedFd, word: &T) -> Result<(), ExecutorError> {
     let bytes = serde_json::to_vec(word).map_err(|error| ExecutorError::Protocol { what: error.to_string() })?;
-    channel::send_bytes(control.as_fd(), &bytes, &[]).map_err(|error| ExecutorError::io("write to", "the keeper", &error))
+    channel::send_bytes(control.as_fd(), &bytes, &[])
+        .map_err(|error| ExecutorError::io("write to", "the keeper", &error))
 }
 
 fn hear_control(control: &OwnedFd) -> Result<Ready, ExecutorError> {
     let mut buffer = vec![0; CONTROL_BYTES_MAX];
-    let (count, _) =
-        channel::receive_bytes(control.as_fd(), &mut buffer).map_err(|error| ExecutorError::io("read from", "the keeper", &error))?;
+    let (count, _) = channel::receive_bytes(control.as_fd(), &mut buffer)
+        .map_err(|error| ExecutorError::io("read from", "the keeper", &error))?;
     if count == 0 {
         return Err(ExecutorError::KeeperGone {
             how: "it ended before it was ready; the program must call run_if_keeper first thing in main".to_owned(),

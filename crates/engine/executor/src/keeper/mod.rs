@@ -10,17 +10,25 @@
 //!
 //! The keeper lives as long as the control socket. When it ends, the kernel ends its whole pid namespace, and the mounts go with the last process.
 
-mod blocked;
-mod channel;
+pub(crate) mod blocked;
+pub(crate) mod channel;
 mod client;
 mod launch;
+mod namespace;
 mod request;
 mod running;
-mod sub_ids;
+mod serve;
+pub(crate) mod sub_ids;
+mod worker;
 
 pub use blocked::{Blocked, BlockedReason};
 pub use client::{Keeper, KeeperOptions};
+pub(crate) use namespace::die_with_parent;
 pub use request::{
-    Applied, ApplyRequest, DiffReport, DiffRequest, ExportRequest, KeeperMode, Layers, ReadFileRequest, TreeFormat, WalkRequest,
+    Applied, ApplyRequest, DiffReport, DiffRequest, ExportRequest, KeeperMode, Layers, ReadFileRequest, TreeFormat,
+    WalkRequest,
 };
+pub(crate) use request::{Command, Reply};
 pub use running::{ExecStdio, Running};
+pub use serve::run_if_keeper;
+pub(crate) use worker::Context;

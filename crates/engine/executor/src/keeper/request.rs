@@ -117,11 +117,17 @@ pub(crate) enum Request {
     Export(ExportRequest),
     ReadFile(ReadFileRequest),
     /// Make an empty active snapshot: `DIR/fs` and `DIR/work`.
-    Prepare { directory: HostPath },
+    Prepare {
+        directory: HostPath,
+    },
     /// Turn an active snapshot into a committed one: `DIR/work` goes.
-    Commit { directory: HostPath },
+    Commit {
+        directory: HostPath,
+    },
     /// Delete a directory with all that is in it, whoever owns it.
-    Remove { directory: HostPath },
+    Remove {
+        directory: HostPath,
+    },
     /// Descriptors: standard input, output and error, unless there is a terminal.
     Exec(Box<ExecSpec>),
 }
@@ -152,7 +158,9 @@ pub(crate) enum Reply {
     Applied(Applied),
     Diffed(DiffReport),
     /// With the file's descriptor, or none when there is no such file.
-    Opened { found: bool },
+    Opened {
+        found: bool,
+    },
     /// The step's program runs. With the terminal's descriptor when one was asked for.
     Started,
     Exited(ExecOutcome),

@@ -36,7 +36,8 @@ impl Running {
     /// # Errors
     /// When the step has ended.
     pub fn signal(&self, number: i32) -> Result<(), ExecutorError> {
-        channel::send(&self.stream, &Command::Signal(number), &[]).map_err(|error| ExecutorError::io("signal", "the step", &error))
+        channel::send(&self.stream, &Command::Signal(number), &[])
+            .map_err(|error| ExecutorError::io("signal", "the step", &error))
     }
 
     /// Waits until the step and everything it started has ended and its mounts are gone.
@@ -52,7 +53,11 @@ impl Running {
 }
 
 /// The worker's next word, with failures and cancellation turned into errors.
-pub(super) fn next_reply(stream: &UnixStream, watch: &Watch, request: &str) -> Result<(Reply, Vec<OwnedFd>), ExecutorError> {
+pub(super) fn next_reply(
+    stream: &UnixStream,
+    watch: &Watch,
+    request: &str,
+) -> Result<(Reply, Vec<OwnedFd>), ExecutorError> {
     let answer = channel::receive::<Reply>(stream);
     if watch.is_cancelled() {
         // The worker ends what it started, then closes: until then the request counts as running.
@@ -63,7 +68,9 @@ pub(super) fn next_reply(stream: &UnixStream, watch: &Watch, request: &str) -> R
         Ok(Some((Reply::Failed(error), _))) => Err(error),
         Ok(Some(answer)) => Ok(answer),
         Ok(None) => Err(ExecutorError::WorkerDied { request: request.to_owned() }),
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err(ExecutorError::Protocol { what: error.to_string() }),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Err(ExecutorError::Protocol { what: error.to_string() })
+        }
         Err(_) => Err(ExecutorError::WorkerDied { request: request.to_owned() }),
     }
 }

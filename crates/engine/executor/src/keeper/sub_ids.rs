@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 /// Ids of the host lent to a user: `start` and how many follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Range {
-    pub(super) start: u32,
-    pub(super) count: u32,
+pub(crate) struct Range {
+    pub(crate) start: u32,
+    pub(crate) count: u32,
 }
 
 /// The ranges a file like /etc/subuid lends to a user, by name or number.
@@ -36,6 +36,21 @@ pub(super) fn map_arguments(own: u32, ranges: &[Range]) -> Vec<String> {
         inside = inside.saturating_add(count);
     }
     words
+}
+
+/// The ids that exist in a user namespace, from the text of its `uid_map` or `gid_map`.
+pub(crate) fn inside_ranges(map: &str) -> Vec<Range> {
+    let lines = map.lines().filter_map(|line| {
+        let mut numbers = line.split_whitespace();
+        let start = numbers.next()?.parse().ok()?;
+        Some(Range { start, count: numbers.nth(1)?.parse().ok()? })
+    });
+    lines.collect()
+}
+
+/// The map of a user namespace in which the same ids exist. Ranges stay apart: the kernel takes no map across two of the parent's.
+pub(crate) fn identity_map(ranges: &[Range]) -> String {
+    ranges.iter().map(|range| format!("{0} {0} {1}\n", range.start, range.count)).collect()
 }
 
 /// The names of a user id: from the text of /etc/passwd, else what the session says.
@@ -71,7 +86,10 @@ mod tests {
     fn ranges_are_found_by_name_and_number() {
         let text = "root:100000:65536\nann:165536:65536\n1001:300000:1000\nbad:x:1\nann:400000:10\n";
         let ann = ["ann".to_owned()];
-        assert_eq!(ranges(text, &ann, 1000), [Range { start: 165_536, count: 65_536 }, Range { start: 400_000, count: 10 }]);
+        assert_eq!(
+            ranges(text, &ann, 1000),
+            [Range { start: 165_536, count: 65_536 }, Range { start: 400_000, count: 10 }]
+        );
         assert_eq!(ranges(text, &[], 1001), [Range { start: 300_000, count: 1000 }]);
         assert!(ranges(text, &["bad".to_owned()], 7).is_empty());
     }
@@ -81,6 +99,12 @@ mod tests {
         let ranges = [Range { start: 165_536, count: 65_536 }, Range { start: 400_000, count: 10 }];
         assert_eq!(map_arguments(1000, &ranges).join(" "), "0 1000 1 1 165536 65536 65537 400000 10");
         assert_eq!(count(&ranges), 65_547);
+    }
+
+    #[test]
+    fn a_nested_map_is_the_same_ids() {
+        let ranges = inside_ranges("         0       1000          1\n         1     100000      65536\n");
+        assert_eq!(identity_map(&ranges), "0 0 1\n1 1 65536\n");
     }
 
     #[test]
