@@ -29,8 +29,9 @@ pub enum Identity {
     Derived,
     /// A key the performer gives with the result, kept in its record: the chain id of an image, so that equal layers hit.
     Given,
-    /// None: users take the digest of the files they read. Local sources.
-    Content,
+    /// None. The same op may bring other content next time (local source): its result is never looked up nor stored,
+    /// nothing above it has a definition key, and users take the digest of the files they read.
+    Volatile,
 }
 
 /// How one input counts in the keys of a vertex.
@@ -49,9 +50,6 @@ pub struct KeyInfo {
     /// One for each input of the vertex.
     pub inputs: Vec<InputKey>,
     pub identity: Identity,
-    /// The same op may bring other content next time (local source): its result is never looked up nor stored, and
-    /// nothing above it has a definition key.
-    pub volatile: bool,
 }
 
 /// A vertex as the solver sees it.

@@ -57,13 +57,13 @@ pub fn key_info(vertex: &Vertex) -> KeyInfo {
     walk(vertex, &mut hasher);
     let rules = inputs::input_rules(&vertex.op, vertex.inputs.len());
     let inputs = rules.iter().map(|rule| InputKey { selector: rule.digest(), by_content: rule.by_content }).collect();
-    let (identity, volatile) = match &vertex.op {
-        Op::Source(source) if pinned_digest(source).is_some() => (Identity::Given, false),
+    let identity = match &vertex.op {
+        Op::Source(source) if pinned_digest(source).is_some() => Identity::Given,
         // What an unpinned name means may change at any time, so its files decide.
-        Op::Source(_) => (Identity::Content, true),
-        Op::Exec(_) | Op::File(_) | Op::Merge(_) | Op::Diff => (Identity::Derived, false),
+        Op::Source(_) => Identity::Volatile,
+        Op::Exec(_) | Op::File(_) | Op::Merge(_) | Op::Diff => Identity::Derived,
     };
-    KeyInfo { op: OpDigest::from_raw(hasher.finish()), inputs, identity, volatile }
+    KeyInfo { op: OpDigest::from_raw(hasher.finish()), inputs, identity }
 }
 
 /// What a content key was made of, in words: first the op, then its inputs.

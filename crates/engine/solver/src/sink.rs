@@ -188,7 +188,9 @@ impl fmt::Display for Difference {
 mod tests {
     use super::*;
 
-    fn explanation(lines: &[(&str, &str)]) -> Explanation {
+    type Lines<'a> = &'a [(&'a str, &'a str)];
+
+    fn explanation(lines: Lines<'_>) -> Explanation {
         let lines =
             lines.iter().map(|(label, value)| Line { label: (*label).into(), value: (*value).into() }).collect();
         Explanation { lines }
@@ -212,7 +214,7 @@ mod tests {
     #[test]
     fn the_first_difference_is_found_by_label() {
         let old = explanation(&[("arg", "sh"), ("env A", "1"), ("env B", "2"), ("files", "x")]);
-        let cases: [(&[(&str, &str)], Option<&str>); 5] = [
+        let cases: [(Lines<'_>, Option<&str>); 5] = [
             (&[("arg", "sh"), ("env A", "1"), ("env B", "2"), ("files", "x")], None),
             (&[("arg", "sh"), ("env A", "1"), ("env B", "3"), ("files", "y")], Some("env B: was \"2\", is \"3\"")),
             (
