@@ -34,22 +34,26 @@ pub fn nearest_ignoring_case<'a>(word: &str, options: impl IntoIterator<Item = &
     Some(if upper { found.to_uppercase() } else { found })
 }
 
-/// Levenshtein's distance, in characters.
+/// How many letters must be added, dropped, changed or swapped with their neighbour.
 fn edits(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().take(WORD_CHARS_MAX + 1).collect();
     let left: Vec<char> = left.chars().take(WORD_CHARS_MAX + 1).collect();
     if left.len().abs_diff(right.len()) >= DISTANCE_LIMIT || left.len().max(right.len()) > WORD_CHARS_MAX {
         return DISTANCE_LIMIT;
     }
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (index, from) in left.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
+        let mut next = vec![index + 1];
         for (column, to) in right.iter().enumerate() {
-            let replace = diagonal + usize::from(from != to);
-            diagonal = row[column + 1];
-            row[column + 1] = replace.min(row[column] + 1).min(diagonal + 1);
+            let change = row[column] + usize::from(from != to);
+            let mut least = change.min(row[column + 1] + 1).min(next[column] + 1);
+            if index > 0 && column > 0 && *from == right[column - 1] && left[index - 1] == *to {
+                least = least.min(before[column - 1] + 1);
+            }
+            next.push(least);
         }
+        before = std::mem::replace(&mut row, next);
     }
     row[right.len()]
 }
@@ -66,6 +70,7 @@ mod tests {
         assert_eq!(nearest_ignoring_case("XYZZY", words), None);
         assert_eq!(nearest("RUN", words), None);
         assert_eq!(nearest("plaform", ["platform"]).as_deref(), Some("platform"));
+        assert_eq!(nearest("chwon", ["chmod", "chown"]).as_deref(), Some("chown"));
         assert_eq!(nearest("ab", ["abd", "abc"]).as_deref(), Some("abc"));
         assert_eq!(nearest(&"a".repeat(100_000), ["a"]), None);
     }

@@ -99,8 +99,9 @@ pub enum ErrorKind {
     ChecksumInCopy,
     #[error("checksum requires HTTP(S) or Git sources")]
     ChecksumOfLocal,
-    #[error("invalid port: {written:?}: {reason}")]
-    Port { written: String, reason: String },
+    /// What is wrong with a port specification, with the part that is.
+    #[error("{0}")]
+    Port(String),
     #[error("invalid signal: {0}")]
     Signal(String),
     #[error("VOLUME specified can not be an empty string")]

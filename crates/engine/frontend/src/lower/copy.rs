@@ -106,7 +106,7 @@ impl Lowering<'_> {
             "" => None,
             chown => Some(op.owner(chown, if link { LINKED } else { NO_FILES })?),
         };
-        let dest = paths::destination(state.directory(), &job.paths.dest);
+        let dest = paths::destination(&state.directory(), &job.paths.dest);
         for source in &job.paths.sources {
             self.note_source(source, job);
             op.add_copy(
@@ -224,8 +224,9 @@ impl Lowering<'_> {
             self.report(Rule::WorkdirRelativePath, text);
         }
         state.has_workdir = true;
-        let directory = paths::absolute(state.directory(), &path);
-        state.image.config.working_dir.clone_from(&directory);
+        let written = paths::working_directory(&state.directory(), &path);
+        let directory = paths::clean(&written);
+        state.image.config.working_dir.clone_from(&written);
         let mut edge = None;
         if directory != "/" {
             let mut op = FileOpBuilder::on(state.edge);
@@ -234,7 +235,7 @@ impl Lowering<'_> {
                 user => Some(op.owner(user, NO_FILES)?),
             };
             let timestamp_ns = self.setting.epoch.map(|epoch| i64::try_from(epoch.nanoseconds()).unwrap_or(i64::MAX));
-            let path = directory.clone();
+            let path = directory;
             op.add(FileActionKind::MkDir(MkDirAction {
                 path,
                 mode: WORKDIR_MODE,
@@ -249,7 +250,7 @@ impl Lowering<'_> {
             edge = Some(self.graph.add(op, inputs, None, metadata));
             state.edge = edge;
         }
-        state.commit(format!("WORKDIR {directory}"), edge);
+        state.commit(format!("WORKDIR {written}"), edge);
         Ok(())
     }
 }

@@ -15,17 +15,17 @@ pub(super) struct Ports {
 
 /// Reads one specification.
 pub(super) fn parse(written: &str) -> Result<Ports, ErrorKind> {
-    let bad = |reason: String| ErrorKind::Port { written: written.to_owned(), reason };
+    let bad = ErrorKind::Port;
     let mut parts = written.rsplitn(3, ':');
     let container = parts.next().unwrap_or_default();
     let (host, ip) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let (port, protocol) = container.split_once('/').unwrap_or((container, ""));
     if port.is_empty() {
-        return Err(bad("no port specified".to_owned()));
+        return Err(bad(format!("invalid port: {written:?}: no port specified")));
     }
     let lower = if protocol.is_empty() { "tcp".to_owned() } else { protocol.to_lowercase() };
     if !matches!(lower.as_str(), "tcp" | "udp" | "sctp") {
-        return Err(bad(format!("invalid proto: {protocol}")));
+        return Err(bad(format!("invalid port: {written:?}: invalid proto: {protocol}")));
     }
     let address = ip.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(ip);
     if !ip.is_empty() && address.parse::<std::net::IpAddr>().is_err() {

@@ -61,9 +61,9 @@ impl Lowering<'_> {
         if let MountType::Secret | MountType::Ssh = mount.kind {
             return Err(ErrorKind::NotYet(format!("RUN --mount=type={}", mount.kind.word())));
         }
-        let dest = paths::absolute(state.directory(), &mount.target);
+        let dest = paths::absolute(&state.directory(), &mount.target);
         if dest == "/" {
-            return Err(ErrorKind::MountTarget(mount.target.clone()));
+            return Err(ErrorKind::MountTarget(dest));
         }
         if mount.kind == MountType::Tmpfs {
             return Ok(Attached::empty(&dest, MountKind::Tmpfs { size_bytes: mount.size_bytes }));

@@ -18,7 +18,12 @@ pub(super) fn absolute(directory: &str, path: &str) -> String {
     if path.starts_with('/') { clean(path) } else { clean(&format!("{directory}/{path}")) }
 }
 
-/// The same for a destination, where a slash at the end says that it is a directory.
+/// A working directory as images keep it: an absolute one as written, a relative one joined and clean.
+pub(super) fn working_directory(directory: &str, path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { absolute(directory, path) }
+}
+
+/// A path as [`absolute`] gives it, for a destination, where a slash at the end says that it is a directory.
 pub(super) fn destination(directory: &str, path: &str) -> String {
     let path = if path.is_empty() || path == "." { "./" } else { path };
     let mut cleaned = absolute(directory, path);
@@ -41,6 +46,8 @@ mod tests {
     fn paths_stay_inside_and_keep_the_slash_that_means_a_directory() {
         assert_eq!(absolute("/a", "../../b//c/."), "/b/c");
         assert_eq!(absolute("/a", "/x/../y/"), "/y");
+        assert_eq!(working_directory("/a", "/x/../y/"), "/x/../y/");
+        assert_eq!(working_directory("/a/", "../y/"), "/y");
         let rows = [
             (".", "/w/"),
             ("", "/w/"),

@@ -71,7 +71,7 @@ impl Lowering<'_> {
         ExecMeta {
             args,
             env: state.environment.to_list(),
-            cwd: state.directory().to_owned(),
+            cwd: state.directory(),
             user: state.image.config.user.clone(),
             proxy_env: self.setting.proxies.clone(),
             extra_hosts: options.extra_hosts.clone(),

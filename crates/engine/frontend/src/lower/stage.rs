@@ -123,14 +123,14 @@ impl StageState {
             return Err(ErrorKind::EnvironmentTooLarge);
         }
         if !self.image.config.working_dir.is_empty() {
-            self.image.config.working_dir = paths::absolute("/", &self.image.config.working_dir);
+            self.image.config.working_dir = paths::working_directory("/", &self.image.config.working_dir);
         }
         Ok(())
     }
 
-    /// The directory RUN begins in.
-    pub(super) fn directory(&self) -> &str {
-        if self.image.config.working_dir.is_empty() { "/" } else { &self.image.config.working_dir }
+    /// The directory RUN begins in, clean.
+    pub(super) fn directory(&self) -> String {
+        paths::clean(&self.image.config.working_dir)
     }
 
     /// Whether an ARG of the stage or its base stages declares this name.
