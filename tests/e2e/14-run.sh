@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# `run`: exit codes, environment, volumes, working directory, user, entrypoint, standard input, a terminal, the network.
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+exit_codes() {
+  x run busybox sh -c 'exit 7'
+  check "the program's exit code" 7 "$RC"
+  x run busybox true
+  check "no exit code" 0 "$RC"
+  x run busybox no-such-program
+  check "a program that is not there" 127 "$RC"
+  check_has "a program that is not there: the message" no-such-program "$ERR"
+  x run busybox /etc/passwd
+  check "a file that is no program" 126 "$RC"
+  x run busybox sh -c 'kill -9 $$'
+  check "a program that is killed" 137 "$RC"
+  x run busybox sh -c 'echo out; echo err >&2'
+  check "standard output is only the program's" out "$OUT"
+  check_has "standard error is passed on" err "$ERR"
+}
+
+settings() {
+  x FROM_HOST=outside run -e A=b -e FROM_HOST -e UNSET_THERE busybox env
+  check_match "-e NAME=VALUE" '^A=b$' "$OUT"
+  check_match "-e NAME takes it from the environment" '^FROM_HOST=outside$' "$OUT"
+  check_hasnt "-e NAME that is not set" UNSET_THERE "$OUT"
+  check_match "PATH is the image's" '^PATH=/usr/local/sbin' "$OUT"
+  check_hasnt "the host's environment stays outside" CROSSDOCK_STATE_DIR "$OUT"
+  x run -w /usr/bin busybox pwd
+  check "-w" /usr/bin "$OUT"
+  x run -w /made/here busybox pwd
+  check "-w makes the directory" /made/here "$OUT"
+  x run --entrypoint /bin/echo busybox one two
+  check "--entrypoint" "one two" "$OUT"
+  x run --hostname here busybox hostname
+  check "--hostname" here "$OUT"
+  x run --network none busybox sh -c 'ls /sys/class/net; cat /proc/net/dev | grep -c :'
+  ok "--network none"
+  check_hasnt "--network none has no interface but lo" eth "$OUT"
+  dockerfile "$T/entry" 'FROM busybox' 'ENTRYPOINT ["echo", "entry"]' 'CMD ["default"]' 'ENV A=image' 'WORKDIR /work'
+  x build -t entry:1 entry
+  x run entry:1
+  check "ENTRYPOINT and CMD" "entry default" "$OUT"
+  x run entry:1 other
+  check "ENTRYPOINT with arguments" "entry other" "$OUT"
+  x run --entrypoint sh entry:1 -c 'echo $A $PWD'
+  check "ENV and WORKDIR of the image" "image /work" "$OUT"
+  x run busybox sh -c 'cat /proc/1/comm >/dev/null; ls /proc | grep -c "^[0-9]"'
+  check_true "processes of the host are not seen ($OUT)" test "$OUT" -lt 8
+}
+
+users() {
+  x run busybox id -u
+  check "the default user" 0 "$OUT"
+  if [ "$WHO" = nosub ]; then
+    x run -u 1000 busybox id -u
+    fails "-u without sub-ids names the fix" subuid
+    return
+  fi
+  x run -u 1000 busybox id -u
+  check "-u NUMBER" 1000 "$OUT"
+  x run -u www-data busybox sh -c 'id -u; id -g'
+  check "-u NAME" "33 33" "$(tr '\n' ' ' <<<"$OUT" | sed 's/ $//')"
+  x run -u 5:7 busybox sh -c 'id -u; id -g'
+  check "-u USER:GROUP" "5 7" "$(tr '\n' ' ' <<<"$OUT" | sed 's/ $//')"
+  x run -u nobody-here busybox true
+  fails "-u with an unknown name" nobody-here
+}
+
+volumes() {
+  mkdir -p "$T/shared"
+  echo "from outside" > "$T/shared/in"
+  mine "$T/shared"
+  x run -v "$T/shared:/data" busybox sh -c 'cat /data/in; echo "from inside" > /data/out'
+  ok "-v"
+  check "-v: reads" "from outside" "$OUT"
+  check "-v: writes" "from inside" "$(cat "$T/shared/out")"
+  check "-v: the file belongs to the caller" "$LOGIN" "$(stat -c %U "$T/shared/out")"
+  x run -v "$T/shared:/data:ro" busybox sh -c 'echo x > /data/no'
+  check_true "-v …:ro cannot be written ($RC)" test "$RC" != 0
+  check_true "and was not" test ! -e "$T/shared/no"
+  x run -v "$T/shared/in:/etc/one-file:ro" busybox cat /etc/one-file
+  check "-v of one file" "from outside" "$OUT"
+  x run -v "$T/nowhere:/data" busybox true
+  fails "-v of nothing" nowhere
+  x run busybox sh -c 'echo gone > /gone'
+  x run busybox cat /gone
+  check "what a run writes is thrown away" 1 "$RC"
+}
+
+streams() {
+  printf 'one\ntwo\n' > "$WORK/lines"
+  IN=$WORK/lines x run -i busybox cat
+  check "-i passes standard input on" "one two" "$(tr '\n' ' ' <<<"$OUT" | sed 's/ $//')"
+  IN=$WORK/lines x run busybox cat
+  check "without -i there is none" "" "$OUT"
+  head -c 5000000 /dev/zero > "$WORK/zeros"
+  IN=$WORK/zeros x run -i busybox wc -c
+  check "5 MB through standard input" 5000000 "$OUT"
+  x run busybox sh -c 'head -c 3000000 /dev/zero'
+  check "3 MB through standard output" 3000000 "$(stat -c %s "$WORK/out")"
+  terminal run -t busybox sh -c 'tty; echo "$TERM"; test -t 0 && test -t 1 && test -t 2 && echo all three'
+  check_match "-t gives a terminal" '^/dev/' "$TYPED"
+  check_match "-t: all three streams" '^all three' "$TYPED"
+  terminal run -t busybox sh -c 'stty size'
+  check_match "-t: its size is the caller's" '^33 77' "$TYPED"
+  terminal run -t busybox sh -c 'exit 9'
+  check_match "-t: the exit code" '^exit 9' "$TYPED"
+  TYPE='echo typed-$((6*7)); exit 3' terminal run -it busybox sh
+  check_match "-it: what is typed is run" '^typed-42' "$TYPED"
+  check_match "-it: the exit code" '^exit 3' "$TYPED"
+  check_match "the caller's terminal is as it was" '^echo on' "$TYPED"
+  x run -t busybox echo plain
+  check "-t without a terminal outside" plain "$(tr -d '\r' <<<"$OUT")"
+}
+
+# terminal ARGS...: crossdock at a terminal of 77 columns and 33 lines; leaves what it showed in TYPED. TYPE is typed in.
+terminal() {
+  LAST="crossdock $* (at a terminal)"
+  (sleep 1.5; [ -z "${TYPE:-}" ] || printf '%s\n' "$TYPE"; sleep 1.5) |
+    (cd "$T" && timeout 60 script -qec "stty cols 77 rows 33; $(printf '%q ' "${RUN_AS[@]}" TERM=xterm "$WORK/crossdock" "$@")"'; echo "exit $?"; stty -a | grep -q " echo " && echo echo on' /dev/null) >"$WORK/typed" 2>&1 || true
+  TYPED=$(tr -d '\r' < "$WORK/typed")
+}
+
+scenario() {
+  x run busybox true
+  must "run pulls what is missing"
+  exit_codes
+  settings
+  users
+  volumes
+  streams
+  check_store "after all runs"
+  nothing_left "run"
+}
+
+busybox_registry
+each_user scenario root sub nosub

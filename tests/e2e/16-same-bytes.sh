@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Root, a user with sub-ids and a user without make the same layers; a new state directory makes the same image.
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+contents() { # makes the same context for everybody
+  mkdir -p "$T/app/dir/deep"
+  seq 50000 > "$T/app/numbers"
+  echo hello > "$T/app/dir/deep/file"
+  ln -sf deep/file "$T/app/dir/link"
+  chmod 750 "$T/app/dir/deep"
+  find "$T/app" -exec touch -h -d @1600000000 {} +
+}
+
+scenario() {
+  local way digests
+  contents
+  dockerfile "$T/app" <<'D'
+FROM busybox AS make
+COPY numbers dir /src/
+RUN sort -r /src/numbers > /sorted && rm /src/numbers && mkdir -p /out/a && ln -s ../x /out/a/link && ln /sorted /out/hard && chmod 2755 /out/a
+FROM busybox
+WORKDIR /w
+COPY --from=make /out /sorted /res/
+COPY --chown=12:34 --chmod=640 dir /owned
+ADD numbers /numbers
+RUN rm -rf /res/a && mkdir /res/a && echo new > /res/a/file && rm /etc/shadow
+D
+  x SOURCE_DATE_EPOCH=1700000000 build --platform linux/amd64,linux/arm64 -o type=oci,dest=image.tar app
+  must "builds with SOURCE_DATE_EPOCH"
+  digests=$(tar -xOf "$T/image.tar" index.json | jq -r '.manifests[0].digest')
+  x SOURCE_DATE_EPOCH=1700000000 CROSSDOCK_STATE_DIR="$T/second" build --no-cache --platform linux/arm64,linux/amd64 -o type=oci,dest=second.tar app
+  ok "and again in a new state directory"
+  check "the trees are the same" "$(tree "$T/image.tar" linux/arm64)" "$(tree "$T/second.tar" linux/arm64)"
+  for way in linux/amd64 linux/arm64; do
+    check "$way: the same layers from a new state directory" "$(manifest_of "$T/image.tar" "$way" | jq -c '[.layers[].digest]')" "$(manifest_of "$T/second.tar" "$way" | jq -c '[.layers[].digest]')"
+  done
+  for way in linux/amd64 linux/arm64; do
+    digests=$(manifest_of "$T/image.tar" "$way" | jq -c '[.layers[].digest]')
+    tree "$T/image.tar" "$way" > "$WORK/tree-$WHO-${way#*/}"
+    if [ -f "$WORK/first-${way#*/}" ]; then
+      check "$way: the same tree as for $(cat "$WORK/first-who")" "$(cat "$WORK/tree-$(cat "$WORK/first-who")-${way#*/}")" "$(cat "$WORK/tree-$WHO-${way#*/}")"
+      check "$way: the same layers as for $(cat "$WORK/first-who")" "$(cat "$WORK/first-${way#*/}")" "$digests"
+    else
+      echo "$digests" > "$WORK/first-${way#*/}"
+    fi
+  done
+  [ -f "$WORK/first-who" ] || echo "$WHO" > "$WORK/first-who"
+  nothing_left "same bytes"
+}
+
+emulators
+busybox_registry
+each_user scenario root sub nosub
