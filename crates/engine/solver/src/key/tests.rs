@@ -12,6 +12,9 @@ use crossdock_oci::{Platform, VertexDigest};
 use super::*;
 use crate::digest::{ContentDigest, ContentKey, SelectorDigest};
 
+/// What is changed, and how.
+type Change<T> = (&'static str, fn(&mut T));
+
 fn vertex(op: Op, inputs: usize) -> Vertex {
     let inputs = (0..inputs).map(|n| Edge { vertex: VertexDigest::of(&[n as u8]), output: 0 }).collect();
     let platform = Some(Platform::new("linux", "amd64", ""));
@@ -86,7 +89,7 @@ fn copy_info(change: impl FnOnce(&mut CopyAction)) -> KeyInfo {
 #[test]
 fn facts_of_a_process_that_count() {
     let same = exec_info(|_| {});
-    let changes: Vec<(&str, fn(&mut ExecOp))> = vec![
+    let changes: Vec<Change<ExecOp>> = vec![
         ("argument", |op| op.meta.args[2] = "make all".into()),
         ("split argument", |op| op.meta.args = vec!["/bin/sh -c make".into()]),
         ("environment value", |op| op.meta.env[1] = "VERSION=2".into()),
@@ -128,7 +131,7 @@ fn facts_of_a_process_that_count() {
 #[test]
 fn facts_of_a_process_that_do_not_count() {
     let same = exec_info(|_| {});
-    let changes: Vec<(&str, fn(&mut ExecOp))> = vec![
+    let changes: Vec<Change<ExecOp>> = vec![
         ("proxy", |op| drop(op.meta.proxy_env.insert("http_proxy".into(), "http://p".into()))),
         ("host address", |op| op.meta.extra_hosts[0].1 = "10.9.9.9".into()),
         ("cache id and sharing", |op| {
@@ -195,7 +198,7 @@ fn a_whole_mount_beside_a_part_of_it_counts_whole() {
 #[test]
 fn facts_of_a_copy() {
     let same = copy_info(|_| {});
-    let counting: Vec<(&str, fn(&mut CopyAction))> = vec![
+    let counting: Vec<Change<CopyAction>> = vec![
         ("base name", |copy| copy.src = "/a/y".into()),
         ("destination", |copy| copy.dest = "/dest".into()),
         ("owner", |copy| copy.owner = None),

@@ -35,7 +35,7 @@ fn solve(store: &mut Store, graph: &ToyGraph, goals: &[Edge]) -> (usize, usize) 
                     events.push_back(Event::Looked { vertex, found });
                 }
                 Effect::Load { vertex, .. } => {
-                    events.push_back(Event::Loaded { vertex, results: Some(vec![ResultId(0)]) })
+                    events.push_back(Event::Loaded { vertex, results: Some(vec![ResultId(0)]) });
                 }
                 Effect::Digest { vertex, input, .. } => {
                     let digest = Ok(ContentDigest::from_raw([1; 32]));
