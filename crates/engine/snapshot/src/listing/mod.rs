@@ -21,6 +21,10 @@ use crate::tar::TarError;
 pub const INLINE_PATHS: [&str; 2] = ["etc/passwd", "etc/group"];
 /// Larger ones are not kept inline.
 pub const INLINE_BYTES_MAX: u64 = 1 << 20;
+/// Names, link targets and extended attributes of one layer together, in bytes.
+pub const METADATA_BYTES_MAX: usize = 512 << 20;
+/// Components of names looked at behind symlinks, over a whole layer: it bounds the time a hostile layer takes.
+pub const WALK_STEPS_MAX: usize = 64 << 20;
 /// Symlinks followed for the directory part of one name.
 pub const SYMLINKS_MAX: usize = 255;
 
@@ -126,6 +130,14 @@ pub enum ListingError {
         path: RootedPath,
         /// The directory.
         target: RootedPath,
+    },
+    /// A named limit is exceeded.
+    #[error("list layer: {what} exceeds the limit of {limit}")]
+    Limit {
+        /// What is too large.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
     },
     /// The directory cannot be read.
     #[error("list layer: read {path}: {source}")]

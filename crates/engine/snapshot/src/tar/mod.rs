@@ -1,6 +1,7 @@
 //! In: tar bytes. Out: entries with their data, and the way back. Never: a path outside the root, unbounded memory, a panic on hostile bytes.
 
 mod header;
+mod names;
 mod pax;
 mod reader;
 mod sparse;
@@ -24,11 +25,11 @@ pub const PAX_BYTES_MAX: u64 = 1 << 20;
 /// The extended attributes of one entry, names and values, in bytes.
 pub const XATTR_BYTES_MAX: usize = 512 << 10;
 /// Entries in one archive.
-pub const ENTRIES_MAX: u64 = 8 << 20;
+pub const ENTRIES_MAX: u64 = 2 << 20;
 /// Data segments of one sparse file.
 pub const SPARSE_SEGMENTS_MAX: usize = 1 << 16;
 /// Bytes of holes in one archive: they cost time, not space.
-pub const HOLE_BYTES_MAX: u64 = 512 << 30;
+pub const HOLE_BYTES_MAX: u64 = 64 << 30;
 
 /// What one member of a layer says.
 #[derive(Debug, Clone, PartialEq, Eq)]

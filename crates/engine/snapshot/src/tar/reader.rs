@@ -3,17 +3,14 @@
 use std::io::{self, Read};
 
 use super::header::{BLOCK_BYTES, Block, Header};
+use super::names::{marker, member_name, owner, until_nul};
 use super::pax::Overrides;
 use super::sparse::{self, DecimalMap, Segment};
-use super::{
-    Chunk, ENTRIES_MAX, HOLE_BYTES_MAX, OPAQUE_NAME, PAX_BYTES_MAX, TarEntry, TarError, TarItem, WHITEOUT_PREFIX,
-};
+use super::{Chunk, ENTRIES_MAX, HOLE_BYTES_MAX, PAX_BYTES_MAX, TarEntry, TarError, TarItem};
 use crate::entry::{Entry, EntryKind, Mtime};
 use crate::path::{RootedPath, lossy};
 
 const BUFFER_BYTES: usize = 256 << 10;
-/// Other names that begin so are aufs bookkeeping and mean nothing in a layer.
-const AUFS_PREFIX: &[u8] = b".wh..wh.";
 
 /// Reads v7, ustar, star, GNU and PAX archives.
 ///
@@ -221,13 +218,13 @@ impl<R: Read> Reader<R> {
             size = 0;
         }
         self.begin_data(size, header)?;
-        let raw_path = take_name(header, &mut overrides);
+        let raw_path = member_name(header, &mut overrides);
         let in_tar = |source| TarError::Path { offset: at, source };
         let path = RootedPath::parse(&raw_path).map_err(in_tar)?;
         self.data.path.clone_from(&raw_path);
         let file_size = self.open_sparse(header, &mut overrides, size)?;
         if self.whiteouts
-            && let Some(marker) = whiteout(&path).map_err(|reason| header.error(reason))?
+            && let Some(marker) = marker(&path).map_err(|reason| header.error(reason))?
         {
             return Ok(marker.map(|entry| TarItem { entry, data_offset: None }));
         }
@@ -446,64 +443,4 @@ fn into_io(error: TarError) -> io::Error {
         TarError::Truncated { .. } => io::Error::new(io::ErrorKind::UnexpectedEof, error),
         other => io::Error::new(io::ErrorKind::InvalidData, other),
     }
-}
-
-fn until_nul(mut payload: Vec<u8>) -> Vec<u8> {
-    if let Some(end) = payload.iter().position(|&byte| byte == 0) {
-        payload.truncate(end);
-    }
-    payload
-}
-
-fn take_name(header: &Header<'_>, overrides: &mut Overrides) -> Vec<u8> {
-    if let Some(name) = overrides.sparse.name.take().or_else(|| overrides.path.take()) {
-        return name;
-    }
-    let (prefix, name) = (header.prefix(), header.name());
-    if prefix.is_empty() {
-        return name.to_vec();
-    }
-    let mut full = Vec::with_capacity(prefix.len() + 1 + name.len());
-    full.extend_from_slice(prefix);
-    full.push(b'/');
-    full.extend_from_slice(name);
-    full
-}
-
-/// An owner from the extended header or, when it has none, from the header itself.
-fn owner(header: &Header<'_>, from_records: Option<u64>, from_header: Result<u64, TarError>) -> Result<u32, TarError> {
-    let id = match from_records {
-        Some(id) => id,
-        None => from_header?,
-    };
-    // The last id means "leave as it is" in chown(2) and cannot own anything.
-    u32::try_from(id).ok().filter(|id| *id != u32::MAX).ok_or_else(|| header.error("owner or group exceeds 32 bits"))
-}
-
-/// `None`: an ordinary name. `Some(None)`: bookkeeping to skip.
-fn whiteout(path: &RootedPath) -> Result<Option<Option<TarEntry>>, &'static str> {
-    if path.components().rev().skip(1).any(|name| name.starts_with(AUFS_PREFIX)) {
-        return Ok(Some(None));
-    }
-    let Some((parent, name)) = path.split() else {
-        return Ok(None);
-    };
-    let Some(hidden) = name.strip_prefix(WHITEOUT_PREFIX) else {
-        return Ok(None);
-    };
-    if name == OPAQUE_NAME {
-        return Ok(Some(Some(TarEntry::Opaque { dir: RootedPath::new_unchecked(parent.to_vec()) })));
-    }
-    if name.starts_with(AUFS_PREFIX) {
-        return Ok(Some(None));
-    }
-    if matches!(hidden, b"" | b"." | b"..") {
-        return Err("whiteout does not name anything");
-    }
-    let mut full = parent.to_vec();
-    if !full.is_empty() {
-        full.push(b'/');
-    }
-    full.extend_from_slice(hidden);
-    Ok(Some(Some(TarEntry::Whiteout { path: RootedPath::new_unchecked(full) })))
 }

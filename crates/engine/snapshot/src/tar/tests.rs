@@ -324,3 +324,46 @@ fn sparse_files_of_gnu_tar() {
         assert!(through_read == want, "{format:?}: content through Read");
     }
 }
+
+/// GNU tar lists what we write as we mean it.
+#[test]
+fn gnu_tar_reads_what_is_written() {
+    use std::io::Write as _;
+    let long = format!("{}/{}", "d".repeat(130), "f".repeat(120));
+    let mut writer = Writer::new(Vec::new());
+    let dir = Entry { mtime: Mtime::from_seconds(86_400), ..Entry::dir(RootedPath::parse("dir").unwrap(), 0o1755) };
+    writer.append_header(&dir).unwrap();
+    let big_ids = Entry { uid: 3_000_000, gid: 70_000, ..root_file(&long, 5) };
+    writer.append(&big_ids, &mut &b"12345"[..]).unwrap();
+    writer.append_header(&Entry::symlink(RootedPath::parse("dir/link").unwrap(), "t".repeat(150))).unwrap();
+    let target = RootedPath::parse(&long).unwrap();
+    let link = EntryKind::HardLink { target };
+    writer.append_header(&Entry::new(RootedPath::parse("hard").unwrap(), link, 0o644)).unwrap();
+    let device = EntryKind::CharDevice { major: 5, minor: 1 };
+    writer.append_header(&Entry::new(RootedPath::parse("console").unwrap(), device, 0o620)).unwrap();
+    let bytes = writer.finish().unwrap();
+    let arguments = ["--numeric-owner", "--utc", "--full-time", "-tv"];
+    let tar = std::process::Command::new("tar")
+        .args(arguments)
+        .env("LC_ALL", "C")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn();
+    let Ok(mut tar) = tar else {
+        println!("skipped: needs GNU tar");
+        return;
+    };
+    tar.stdin.take().unwrap().write_all(&bytes).unwrap();
+    let listed = String::from_utf8(tar.wait_with_output().unwrap().stdout).unwrap();
+    let lines: Vec<String> = listed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        lines,
+        [
+            "drwxr-xr-t 0/0 0 1970-01-02 00:00:00 dir/".to_owned(),
+            format!("-rw-r--r-- 3000000/70000 5 1970-01-01 00:00:00 {long}"),
+            format!("lrwxrwxrwx 0/0 0 1970-01-01 00:00:00 dir/link -> {}", "t".repeat(150)),
+            format!("hrw-r--r-- 0/0 0 1970-01-01 00:00:00 hard link to {long}"),
+            "crw--w---- 0/0 5,1 1970-01-01 00:00:00 console".to_owned(),
+        ]
+    );
+}

@@ -14,7 +14,8 @@ use crate::path::RootedPath;
 
 /// Opens the bytes of a regular file of one layer: from its snapshot, its blob, or after fetching it.
 pub trait ContentOpener: Send + Sync {
-    /// `path` is a name the layer itself has (`layer_index` 0 is the lowest).
+    /// `path` is a name the layer itself has (`layer_index` 0 is the lowest): as its listing says it, or, should that fail and symlinks of lower layers lead
+    /// elsewhere, as the unpacked layer has it.
     ///
     /// # Errors
     /// What the store or the network says; the message should name the layer.
@@ -68,10 +69,10 @@ impl LayeredTree {
         Node { entry, inode, link_count: self.merge.link_count(inode) }
     }
 
-    fn file(&self, path: &RootedPath) -> Result<(usize, &ListingEntry), TreeError> {
+    fn file(&self, path: &RootedPath) -> Result<(SlotId, usize, &ListingEntry), TreeError> {
         let id = self.merge.find(path).ok_or_else(|| TreeError::not_found(path))?;
         match self.merge.listed(id) {
-            Some((layer, listed)) if listed.entry.is_file() => Ok((layer, listed)),
+            Some((layer, listed)) if listed.entry.is_file() => Ok((id, layer, listed)),
             _ => Err(TreeError::NotAFile { path: path.clone() }),
         }
     }
@@ -92,7 +93,7 @@ impl Tree for LayeredTree {
     }
 
     fn open(&self, path: &RootedPath) -> Result<Box<dyn Read + Send>, TreeError> {
-        let (layer, listed) = self.file(path)?;
+        let (id, layer, listed) = self.file(path)?;
         let in_layer = &listed.entry.path;
         if let Some(bytes) = self.layers()[layer].inline(in_layer) {
             return Ok(Box::new(Cursor::new(bytes.to_vec())));
@@ -100,11 +101,15 @@ impl Tree for LayeredTree {
         if listed.entry.size_bytes() == 0 {
             return Ok(Box::new(io::empty()));
         }
-        self.opener.open(layer, in_layer).map_err(|source| TreeError::Read { path: path.clone(), source })
+        let opened = match (self.opener.open(layer, in_layer), self.merge.moved(id)) {
+            (Err(_), Some(moved)) => self.opener.open(layer, moved),
+            (opened, _) => opened,
+        };
+        opened.map_err(|source| TreeError::Read { path: path.clone(), source })
     }
 
     fn content(&self, path: &RootedPath) -> Result<[u8; 32], TreeError> {
-        let (layer, listed) = self.file(path)?;
+        let (_, layer, listed) = self.file(path)?;
         if let Some(digest) = listed.content {
             return Ok(digest);
         }

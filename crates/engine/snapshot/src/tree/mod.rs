@@ -68,6 +68,16 @@ pub enum TreeError {
         /// The missing object.
         target: RootedPath,
     },
+    /// A named limit is exceeded.
+    #[error("{path}: {what} exceed the limit of {limit}")]
+    Limit {
+        /// The path at which it was.
+        path: RootedPath,
+        /// What there is too much of.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
     /// A pattern is malformed.
     #[error("pattern {pattern:?}: syntax error in pattern")]
     BadPattern {
@@ -136,5 +146,7 @@ pub trait Tree: Send + Sync {
     fn content(&self, path: &RootedPath) -> Result<[u8; 32], TreeError>;
 }
 
+#[cfg(test)]
+mod agreement;
 #[cfg(test)]
 pub(crate) mod tests;

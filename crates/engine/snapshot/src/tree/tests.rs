@@ -95,7 +95,8 @@ fn hard_links_share_an_inode_also_across_layers() {
         vec![hard_link("d/e", "b"), file("c", "3")],
     ]);
     let node = |name| tree.lookup(&path(name)).unwrap().unwrap();
-    assert_eq!((node("a").inode, node("b").link_count), (node("d/e").inode, 3));
+    assert_eq!((node("b").inode, node("b").link_count), (node("d/e").inode, 2));
+    assert_ne!(node("b").inode, node("a").inode, "unpacking copies b up, away from a");
     assert_ne!(node("c").inode, node("a").inode);
     assert_eq!(node("c").link_count, 1);
     assert!(node("d/e").entry.is_file());
@@ -104,6 +105,27 @@ fn hard_links_share_an_inode_also_across_layers() {
     assert_eq!(text, "0:/b", "read from the layer that has the bytes");
     let broken = LayeredTree::new(vec![list(&[hard_link("x", "nowhere")]).unwrap()], Box::new(Closed));
     assert!(matches!(broken.err(), Some(TreeError::HardLinkTarget { layer: 0, .. })));
+}
+
+#[test]
+fn names_follow_symlinks_of_lower_layers() {
+    let link = |name, target: &str| other(Entry::symlink(path(name), target));
+    let base = vec![link("bin", "usr/bin"), file("usr/bin/sh", "1"), file("usr/bin/old", "2"), link("loop", "loop")];
+    let whiteout = |name| (TarEntry::Whiteout { path: path(name) }, Vec::new());
+    let tree = layered(&[base.clone(), vec![file("bin/new", "3"), whiteout("bin/old"), file("bin/sub/x", "4")]]);
+    assert_eq!(names(&tree, "usr/bin"), ["/usr/bin/new", "/usr/bin/sh", "/usr/bin/sub"]);
+    assert!(tree.lookup(&path("bin")).unwrap().unwrap().entry.symlink_target().is_some());
+    let mut text = String::new();
+    tree.open(&path("usr/bin/sub/x")).unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "1:/bin/sub/x");
+    // A directory of the layer itself takes the place of the link; what its names hide is in that directory.
+    let opaque = (TarEntry::Opaque { dir: path("bin") }, Vec::new());
+    let dir = other(Entry::dir(path("bin"), 0o755));
+    let tree = layered(&[base.clone(), vec![dir, opaque, whiteout("bin/old"), file("bin/new", "3")]]);
+    assert_eq!(names(&tree, "bin"), ["/bin/new"]);
+    assert_eq!(names(&tree, "usr/bin"), ["/usr/bin/old", "/usr/bin/sh"]);
+    let looped = LayeredTree::new(vec![list(&base).unwrap(), list(&[file("loop/x", "")]).unwrap()], Box::new(Closed));
+    assert!(matches!(looped.err(), Some(TreeError::SymlinkLoop { .. })));
 }
 
 #[test]
