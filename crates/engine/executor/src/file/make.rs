@@ -40,16 +40,15 @@ pub(super) fn action_time(timestamp_ns: Option<i64>) -> Option<Mtime> {
 /// # Errors
 /// `NotADirectory` when something else is in the way.
 pub(super) fn make_dirs(overlay: &mut Overlay, path: &RootedPath, mode: u32, stamp: Stamp) -> Result<(), FileError> {
-    if let Some(node) = overlay.lookup(path)? {
-        return match node.entry.is_dir() {
-            true => Ok(()),
-            false => Err(FileError::NotADirectory { call: "mkdir", path: path.clone() }),
-        };
+    let mut missing = Vec::new();
+    for place in std::iter::once(path.clone()).chain(path.ancestors()) {
+        match overlay.lookup(&place)? {
+            Some(node) if node.entry.is_dir() => break,
+            Some(_) => return Err(FileError::NotADirectory { call: "mkdir", path: place }),
+            None => missing.push(place),
+        }
     }
-    if let Some(parent) = path.parent() {
-        make_dirs(overlay, &parent, mode, stamp)?;
-    }
-    make_dir(overlay, path, mode, stamp)
+    missing.iter().rev().try_for_each(|place| make_dir(overlay, place, mode, stamp))
 }
 
 /// Makes one directory where nothing is.

@@ -24,14 +24,16 @@ pub(super) struct Transfer<'a> {
     replace: bool,
     /// Source inode → the first copy's path.
     links: HashMap<u64, RootedPath>,
-    /// The directories above the object at hand, outermost first.
+    /// The directories being copied, outermost first: a stack of its own, since trees may be deeper than a thread's.
     above: Vec<Above>,
 }
 
-/// A directory whose copy is delayed until something beneath it matches.
+/// A directory whose children are being copied.
 struct Above {
     node: Node,
-    target: RootedPath,
+    place: Place,
+    children: std::vec::IntoIter<Node>,
+    /// False as long as its copy waits for something beneath it to match.
     copied: bool,
 }
 
@@ -40,7 +42,8 @@ struct Place {
     target: RootedPath,
     /// The path relative to what the instruction named; patterns match it. Empty for that itself.
     relative: Vec<u8>,
-    /// The directory that gets it was made by this transfer: nothing can be in the way.
+    /// The directory that gets it was made by this transfer: nothing can be in the way. Of a directory being copied: the same
+    /// about what it holds.
     fresh: bool,
 }
 
@@ -62,7 +65,25 @@ impl<'a> Transfer<'a> {
     /// # Errors
     /// `DirOverFile`, `FileOverDir`, and what the trees say.
     pub fn run(mut self, node: Node, target: RootedPath) -> Result<(), FileError> {
-        self.copy(node, Place { target, relative: Vec::new(), fresh: false })
+        self.copy(node, Place { target, relative: Vec::new(), fresh: false })?;
+        while let Some(dir) = self.above.last_mut() {
+            let Some(child) = dir.children.next() else {
+                self.above.pop();
+                continue;
+            };
+            let name = child.entry.path.file_name().unwrap_or_default();
+            let place = Place {
+                target: dir.place.target.join(name)?,
+                relative: if dir.place.relative.is_empty() {
+                    name.to_vec()
+                } else {
+                    [dir.place.relative.as_slice(), b"/", name].concat()
+                },
+                fresh: dir.place.fresh,
+            };
+            self.copy(child, place)?;
+        }
+        Ok(())
     }
 
     fn copy(&mut self, node: Node, place: Place) -> Result<(), FileError> {
@@ -71,7 +92,7 @@ impl<'a> Transfer<'a> {
             return Ok(());
         }
         if node.entry.is_dir() {
-            return self.copy_dir(node, &place, wanted);
+            return self.begin_dir(node, place, wanted);
         }
         self.copy_above()?;
         self.clear_place(&place)?;
@@ -89,22 +110,17 @@ impl<'a> Transfer<'a> {
         self.exclude.as_ref().is_some_and(|patterns| patterns.matches(relative) && !patterns.has_exceptions())
     }
 
-    fn copy_dir(&mut self, node: Node, place: &Place, wanted: bool) -> Result<(), FileError> {
-        let top = place.relative.is_empty();
-        let mut fresh = false;
+    /// Copies a directory itself, if it is wanted; its children are next.
+    fn begin_dir(&mut self, node: Node, mut place: Place, wanted: bool) -> Result<(), FileError> {
         if wanted {
             self.copy_above()?;
-            fresh = self.put_dir(&node, &place.target, top, place.fresh)?;
+            let top = place.relative.is_empty();
+            place.fresh = self.put_dir(&node, &place.target, top, place.fresh)?;
+        } else {
+            place.fresh = false;
         }
-        let from = node.entry.path.clone();
-        self.above.push(Above { node, target: place.target.clone(), copied: wanted });
-        for child in self.source.read_dir(&from)? {
-            let name = child.entry.path.file_name().unwrap_or_default().to_vec();
-            let target = place.target.join(&name)?;
-            let relative = if top { name } else { [place.relative.as_slice(), b"/", &name].concat() };
-            self.copy(child, Place { target, relative, fresh })?;
-        }
-        self.above.pop();
+        let children = self.source.read_dir(&node.entry.path)?.into_iter();
+        self.above.push(Above { node, place, children, copied: wanted });
         Ok(())
     }
 
@@ -115,7 +131,7 @@ impl<'a> Transfer<'a> {
                 continue;
             }
             self.above[index].copied = true;
-            let (node, target) = (self.above[index].node.clone(), self.above[index].target.clone());
+            let (node, target) = (self.above[index].node.clone(), self.above[index].place.target.clone());
             match self.overlay.lookup(&target)? {
                 None => {
                     self.put_dir(&node, &target, index == 0, true)?;
