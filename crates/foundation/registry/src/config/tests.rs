@@ -1,3 +1,5 @@
+//! In: configuration texts, good and bad. Out: what they mean, or the file and line that is wrong. Never: the machine's own files.
+
 use super::*;
 
 fn write(dir: &Path, name: &str, text: &str) -> PathBuf {

@@ -1,3 +1,5 @@
+//! In: logins in files, variables and helpers. Out: who is found where. Never: a secret in a text.
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
