@@ -31,8 +31,8 @@ pub enum ExecutorError {
     #[error("{action} {subject}: {}", errno_text(*.errno))]
     Io { action: String, subject: String, errno: i32 },
     /// A layer could not be unpacked, compared or read; the text is the snapshot room's.
-    #[error("{action} {subject}: {message}")]
-    Layer { action: String, subject: String, message: String, errno: Option<i32> },
+    #[error("{action}: {message}")]
+    Layer { action: String, message: String, errno: Option<i32> },
     /// The step's program did not start.
     #[error("{}", program_text(.program, .reason))]
     ExecFailed { program: String, reason: ExecFailure },

@@ -14,6 +14,7 @@ pub(crate) mod blocked;
 pub(crate) mod channel;
 mod client;
 mod launch;
+mod layers;
 mod namespace;
 mod request;
 mod running;

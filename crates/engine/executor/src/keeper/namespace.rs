@@ -28,6 +28,7 @@ pub(super) fn enter(hello: &Hello, wait_for_map: impl FnOnce() -> Option<Mapped>
     }
     let own = UnshareFlags::NEWNS | UnshareFlags::NEWPID;
     let errno = |error: &io::Error| error.raw_os_error().unwrap_or(libc::EIO);
+    let mut one_id = false;
     if has_user_namespace(hello.ids) {
         process::unshare(own | UnshareFlags::NEWUSER)
             .map_err(|error| diagnose(RefusedCall::UnshareUser, errno(&error), &facts()))?;
@@ -37,7 +38,8 @@ pub(super) fn enter(hello: &Hello, wait_for_map: impl FnOnce() -> Option<Mapped>
             }
             IdPlan::OneId | IdPlan::HostRoot => Mapped::UseOneId,
         };
-        if matches!(mapped, Mapped::UseOneId) {
+        one_id = matches!(mapped, Mapped::UseOneId);
+        if one_id {
             map_one_id(uid.as_raw(), gid.as_raw())
                 .map_err(|error| diagnose(RefusedCall::IdMap, errno(&error), &facts()))?;
         }
@@ -52,7 +54,7 @@ pub(super) fn enter(hello: &Hello, wait_for_map: impl FnOnce() -> Option<Mapped>
     // What the host unmounts goes here too; what is mounted here stays here.
     let shielded = rustix::mount::mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::DOWNSTREAM);
     shielded.map_err(|error| diagnose(RefusedCall::Mount, error.raw_os_error(), &facts()))?;
-    Ok(Context { place, userxattr: has_user_namespace(hello.ids) })
+    Ok(Context { place, userxattr: has_user_namespace(hello.ids), one_id })
 }
 
 /// Asks the kernel to end this process with its parent. Credential changes undo this.

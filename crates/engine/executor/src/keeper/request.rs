@@ -62,6 +62,8 @@ pub struct Applied {
     pub diff_id: [u8; 32],
     /// Size of the uncompressed tar in bytes.
     pub size_bytes: u64,
+    /// What could not be made here, one sentence each: for a warning.
+    pub left_out: Vec<String>,
 }
 
 /// Write the difference between an upper directory and what lies below as a deterministic, uncompressed tar.
@@ -79,8 +81,10 @@ pub struct DiffRequest {
 /// What a comparison found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiffReport {
-    /// Entries written; 0 means that nothing changed.
+    /// Entries written, deletions among them; 0 means that nothing changed.
     pub entries: u64,
+    /// Bytes of files in them.
+    pub content_bytes: u64,
 }
 
 /// Write the encoded listing of a directory in overlay format.

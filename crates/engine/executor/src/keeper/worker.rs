@@ -1,12 +1,11 @@
 //! In: one request on its own socket. Out: its answer on the same socket. Never: a second request.
 
-use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::channel;
 use super::request::{Reply, Request};
+use super::{channel, layers};
 use crate::error::ExecutorError;
 use crate::sandbox;
 
@@ -17,7 +16,12 @@ pub(crate) struct Context {
     pub(crate) place: PathBuf,
     /// Whether this is a user namespace, where overlay's marks are user attributes.
     pub(crate) userxattr: bool,
+    /// Whether only one id exists here.
+    pub(crate) one_id: bool,
 }
+
+/// A reply and the descriptor that goes with it.
+type Answer = (Reply, Option<OwnedFd>);
 
 /// Serves one request.
 pub(super) fn run(stream: &UnixStream, context: &Context) {
@@ -29,9 +33,11 @@ pub(super) fn run(stream: &UnixStream, context: &Context) {
             return;
         }
     };
-    let answer = dispatch(request, descriptors, stream, context).unwrap_or_else(Reply::Failed);
+    let (answer, file) =
+        dispatch(request, descriptors, stream, context).unwrap_or_else(|error| (Reply::Failed(error), None));
+    let attached: Vec<_> = file.iter().map(AsFd::as_fd).collect();
     // When the program is gone there is nobody left to tell.
-    let _ = channel::send(stream, &answer, &[]);
+    let _ = channel::send(stream, &answer, &attached);
 }
 
 fn dispatch(
@@ -39,29 +45,29 @@ fn dispatch(
     descriptors: Vec<OwnedFd>,
     stream: &UnixStream,
     context: &Context,
-) -> Result<Reply, ExecutorError> {
-    match request {
-        Request::Ping => Ok(Reply::Pong),
-        Request::Prepare { directory } => prepare(directory.as_path()).map(|()| Reply::Done),
-        Request::Commit { directory } => remove(&directory.as_path().join("work")).map(|()| Reply::Done),
-        Request::Remove { directory } => remove(directory.as_path()).map(|()| Reply::Done),
-        Request::Exec(spec) => sandbox::run(&spec, descriptors, stream, context).map(Reply::Exited),
-        other => Err(ExecutorError::Protocol { what: format!("{} is not known", other.name()) }),
-    }
+) -> Result<Answer, ExecutorError> {
+    let plain = |reply: Reply| (reply, None);
+    Ok(match request {
+        Request::Ping => plain(Reply::Pong),
+        Request::Apply(request) => plain(Reply::Applied(layers::apply(&request, only(descriptors)?, context)?)),
+        Request::Diff(request) => plain(Reply::Diffed(layers::diff(&request, only(descriptors)?, context)?)),
+        Request::Walk(request) => plain(layers::walk(&request, only(descriptors)?, context).map(|()| Reply::Done)?),
+        Request::Export(request) => plain(layers::export(&request, only(descriptors)?, context).map(|()| Reply::Done)?),
+        Request::ReadFile(request) => {
+            let file = layers::open_file(&request, context)?;
+            (Reply::Opened { found: file.is_some() }, file)
+        }
+        Request::Prepare { directory } => plain(layers::prepare(directory.as_path()).map(|()| Reply::Done)?),
+        Request::Commit { directory } => plain(layers::commit(directory.as_path()).map(|()| Reply::Done)?),
+        Request::Remove { directory } => plain(layers::remove(directory.as_path()).map(|()| Reply::Done)?),
+        Request::Exec(spec) => plain(Reply::Exited(sandbox::run(&spec, descriptors, stream, context)?)),
+    })
 }
 
-fn prepare(directory: &Path) -> Result<(), ExecutorError> {
-    for name in ["fs", "work"] {
-        let path = directory.join(name);
-        fs_err::create_dir_all(&path).map_err(|error| ExecutorError::io("make directory", path.display(), &error))?;
-    }
-    Ok(())
-}
-
-fn remove(directory: &Path) -> Result<(), ExecutorError> {
-    match fs_err::remove_dir_all(directory) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(ExecutorError::io("remove", directory.display(), &error)),
+/// The one descriptor that comes with a request about layers.
+fn only(mut descriptors: Vec<OwnedFd>) -> Result<OwnedFd, ExecutorError> {
+    match descriptors.len() {
+        1 => Ok(descriptors.remove(0)),
+        count => Err(ExecutorError::Protocol { what: format!("{count} descriptors where one is needed") }),
     }
 }

@@ -1,24 +1,16 @@
 //! In: layers and perhaps a writable directory. Out: their union, mounted. Never: an option that would let a layer depend on another by more than names.
 //!
-//! Decision 10: redirects, metacopy and index are off (with `userxattr` the kernel wants to hear `nofollow`), so that an upper directory means the same wherever it is applied; `userxattr` in user
-//! namespaces; paths relative to a working directory, because the options must fit a page; `volatile`, because a step that was cut off is
-//! thrown away anyway and syncing is done once per build.
+//! The options are those of `crossdock_snapshot::snapshotter` (decision 10).
 
-use std::ffi::CString;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
-use rustix::mount::{MountFlags, mount, mount_bind_recursive};
+use crossdock_snapshot::disk::{Format, How, Layers, materialise};
+use crossdock_snapshot::snapshotter::{LOWERS_MAX, MountPlan, OverlayPlan, SnapshotError};
+use rustix::mount::mount_bind_recursive;
 
 use super::spec::{RootSpec, UpperSpec};
 use crate::error::ExecutorError;
 use crate::host_path::HostPath;
-
-/// The kernel takes this many bytes of mount options, the closing NUL included.
-const OPTIONS_BYTES_MAX: usize = 4096;
-/// The kernel takes this many lower layers.
-const LOWERS_MAX: usize = 500;
 
 /// Mounts a root file system at `target`; `scratch` is an empty directory in memory for what is thrown away.
 pub(super) fn mount_root(root: &RootSpec, target: &Path, scratch: &Path, userxattr: bool) -> Result<(), ExecutorError> {
@@ -56,35 +48,48 @@ fn make_directory(path: &Path) -> Result<PathBuf, ExecutorError> {
 fn mount_overlay(lowers: &[HostPath], upper: &UpperSpec, target: &Path, userxattr: bool) -> Result<(), ExecutorError> {
     let paths: Vec<&Path> =
         lowers.iter().map(HostPath::as_path).chain([upper.fs.as_path(), upper.work.as_path()]).collect();
-    forget_earlier_use(upper.work.as_path())?;
     let base = common_parent(&paths);
-    rustix::process::chdir(&base).map_err(|error| ExecutorError::io("enter", base.display(), &error.into()))?;
-    let outcome = [true, false].into_iter().find_map(|volatile| {
-        let options = match options(lowers, upper, &base, userxattr, volatile) {
-            Ok(options) => options,
-            Err(error) => return Some(Err(error)),
-        };
-        match mount("overlay", target, "overlay", MountFlags::empty(), options.as_c_str()) {
-            Ok(()) => Some(Ok(())),
-            // Before Linux 5.10 there is no `volatile`.
-            Err(Errno::INVAL) if volatile => None,
-            Err(error) => Some(Err(ExecutorError::io("mount overlay on", upper.fs.as_path().display(), &error.into()))),
+    let relative = |path: &HostPath| path.as_path().strip_prefix(&base).unwrap_or(path.as_path()).to_owned();
+    let mut plan = OverlayPlan {
+        // The kernel wants the topmost first.
+        lowers: lowers.iter().rev().map(relative).collect(),
+        upper: Some((relative(&upper.fs), relative(&upper.work))),
+        userxattr,
+        base,
+    };
+    match MountPlan::Overlay(plan.clone()).mount(target) {
+        // Kernels before 6.5 take as many names as fit a page. Merging the lowest layers costs time, so it is not done where it need not be.
+        Err(_) if lowers.len() > LOWERS_MAX => {
+            plan.lowers = flattened(&plan, upper)?;
+            MountPlan::Overlay(plan).mount(target).map_err(|error| layer_error(&error))
         }
-    });
-    let _ = rustix::process::chdir("/");
-    outcome.unwrap_or_else(|| {
-        Err(ExecutorError::io("mount overlay on", upper.fs.as_path().display(), &Errno::INVAL.into()))
-    })
+        outcome => outcome.map_err(|error| layer_error(&error)),
+    }
 }
 
-/// A volatile overlay leaves a mark by which the kernel refuses a second mount, because after a crash data may be missing. Whoever comes back
-/// to an upper directory knows that the machine did not crash (the content room's epochs tell), so the mark goes.
-fn forget_earlier_use(work: &Path) -> Result<(), ExecutorError> {
-    let inner = work.join("work");
-    if !inner.join("incompat").exists() {
-        return Ok(());
-    }
-    fs_err::remove_dir_all(&inner).map_err(|error| ExecutorError::io("clear", inner.display(), &error))
+/// The names of the layers with the lowest ones merged into a directory beside the upper one, which goes when the snapshot is committed.
+fn flattened(plan: &OverlayPlan, upper: &UpperSpec) -> Result<Vec<PathBuf>, ExecutorError> {
+    let flat = upper.fs.as_path().with_file_name("flat");
+    fs_err::create_dir(&flat).map_err(|error| ExecutorError::io("make directory", flat.display(), &error))?;
+    let mut names = plan.lowers.clone();
+    let merged: Vec<PathBuf> = names.split_off(LOWERS_MAX - 1).iter().map(|name| plan.base.join(name)).collect();
+    let layers = Layers::open(&merged, Format::Overlay { userxattr: plan.userxattr });
+    let layers = layers.map_err(|(path, error)| ExecutorError::io("open", path.display(), &error))?;
+    materialise(&layers, &flat, How::Link).map_err(|error| ExecutorError::Layer {
+        action: "merge the lowest layers".to_owned(),
+        message: error.to_string(),
+        errno: None,
+    })?;
+    names.push(flat);
+    Ok(names)
+}
+
+fn layer_error(error: &SnapshotError) -> ExecutorError {
+    let errno = match error {
+        SnapshotError::Mount { source, .. } => source.raw_os_error(),
+        _ => None,
+    };
+    ExecutorError::Layer { action: "prepare the root".to_owned(), message: error.to_string(), errno }
 }
 
 /// The deepest directory that holds all of the paths.
@@ -98,84 +103,15 @@ fn common_parent(paths: &[&Path]) -> PathBuf {
     parent
 }
 
-fn options(
-    lowers: &[HostPath],
-    upper: &UpperSpec,
-    base: &Path,
-    userxattr: bool,
-    volatile: bool,
-) -> Result<CString, ExecutorError> {
-    if lowers.len() > LOWERS_MAX {
-        return Err(ExecutorError::BadStep {
-            what: format!("{} layers are more than the {LOWERS_MAX} the kernel can stack", lowers.len()),
-        });
-    }
-    let relative = |path: &HostPath| escaped(path.as_path().strip_prefix(base).unwrap_or(path.as_path()));
-    // The kernel wants the topmost first.
-    let stack: Vec<Vec<u8>> = lowers.iter().rev().map(relative).collect();
-    let mut text = b"lowerdir=".to_vec();
-    text.extend(stack.join(&b':'));
-    for (name, path) in [("upperdir", &upper.fs), ("workdir", &upper.work)] {
-        text.extend(format!(",{name}=").bytes());
-        text.extend(relative(path));
-    }
-    text.extend(b",redirect_dir=nofollow,metacopy=off,index=off");
-    if userxattr {
-        text.extend(b",userxattr");
-    }
-    if volatile {
-        text.extend(b",volatile");
-    }
-    if text.len() >= OPTIONS_BYTES_MAX {
-        let (bytes, count) = (text.len(), lowers.len());
-        return Err(ExecutorError::BadStep {
-            what: format!("the names of {count} layers take {bytes} bytes of the kernel's {OPTIONS_BYTES_MAX}"),
-        });
-    }
-    CString::new(text).map_err(|_| ExecutorError::BadStep { what: "a layer's path holds a NUL byte".to_owned() })
-}
-
-/// Overlay's own escapes for its option text.
-fn escaped(path: &Path) -> Vec<u8> {
-    let mut text = Vec::new();
-    for &byte in path.as_os_str().as_bytes() {
-        if matches!(byte, b':' | b',' | b'\\') {
-            text.push(b'\\');
-        }
-        text.push(byte);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn upper(directory: &str) -> UpperSpec {
-        UpperSpec { fs: HostPath::from(format!("{directory}/fs")), work: HostPath::from(format!("{directory}/work")) }
-    }
-
     #[test]
-    fn options_are_short_and_explicit() {
-        let lowers = ["/s/snapshots/1/fs", "/s/snapshots/2/fs"].map(HostPath::from);
-        let base = common_parent(&[lowers[0].as_path(), lowers[1].as_path(), Path::new("/s/snapshots/3/fs")]);
-        assert_eq!(base, Path::new("/s/snapshots"));
-        let text = options(&lowers, &upper("/s/snapshots/3"), &base, true, true).unwrap();
-        let wanted = "lowerdir=2/fs:1/fs,upperdir=3/fs,workdir=3/work,redirect_dir=nofollow,metacopy=off,index=off,userxattr,volatile";
-        assert_eq!(text.to_str().unwrap(), wanted);
-    }
-
-    #[test]
-    fn odd_names_are_escaped_and_too_many_refused() {
-        assert_eq!(escaped(Path::new("a:b,c\\d")), b"a\\:b\\,c\\\\d");
-        let many: Vec<HostPath> = (0..501).map(|number| HostPath::from(format!("/s/{number}/fs"))).collect();
-        assert!(options(&many, &upper("/s/x"), Path::new("/s"), false, true).is_err());
-        assert!(
-            options(&many[..499], &upper("/s/x"), Path::new("/"), false, true)
-                .unwrap_err()
-                .to_string()
-                .contains("bytes of the kernel's")
-        );
+    fn names_are_relative_to_what_all_share() {
+        let paths = ["/s/snapshots/1/fs", "/s/snapshots/2/fs", "/s/snapshots/3/work"].map(Path::new);
+        assert_eq!(common_parent(&paths), Path::new("/s/snapshots"));
+        assert_eq!(common_parent(&[Path::new("/a/b"), Path::new("/c/d")]), Path::new("/"));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 mod cancelling;
 mod emulating;
+mod layering;
 mod mounting;
 mod running;
 mod securing;
@@ -45,7 +46,8 @@ fn run_suite(filters: &[String]) -> usize {
         return 0;
     };
     let cases: Vec<Case> =
-        [running::CASES, mounting::CASES, securing::CASES, emulating::CASES, cancelling::CASES].concat();
+        [running::CASES, mounting::CASES, layering::CASES, securing::CASES, emulating::CASES, cancelling::CASES]
+            .concat();
     let mut failures = 0;
     for (name, case) in cases {
         if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter.as_str())) {

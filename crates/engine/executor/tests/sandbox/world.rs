@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crossdock_executor::keeper::{ExecStdio, Layers};
+use crossdock_executor::keeper::{ApplyRequest, ExecStdio, Layers, TreeFormat};
 use crossdock_executor::sandbox::{ExecOutcome, ExecSpec, RootSpec, UpperSpec};
 use crossdock_executor::{Cancel, ExecutorError, HostPath, Keeper, KeeperOptions};
 
@@ -59,13 +59,24 @@ impl World {
     /// The directory of a base: busybox of an architecture (Go's word).
     pub fn base(&self, architecture: &str) -> PathBuf {
         let directory = self.state.path().join(format!("base-{architecture}"));
-        if !directory.exists() {
-            fs_err::create_dir(&directory).unwrap();
-            let tar = self.tars.join(format!("root-{architecture}.tar"));
-            let done = Command::new("tar").arg("-C").arg(&directory).arg("-xpf").arg(tar).status().unwrap();
-            assert!(done.success());
+        let fs = directory.join("fs");
+        if !fs.exists() {
+            self.keeper.prepare(&directory, &Cancel::new()).unwrap();
+            let tar = fs_err::File::open(self.tar(architecture)).unwrap();
+            let request = ApplyRequest {
+                dest: HostPath::from(fs.as_path()),
+                lowers: Layers::default(),
+                format: TreeFormat::Overlay,
+            };
+            self.keeper.apply(&request, tar.file(), &Cancel::new()).unwrap();
+            self.keeper.commit(&directory, &Cancel::new()).unwrap();
         }
-        directory
+        fs
+    }
+
+    /// The layer that a base is made from.
+    pub fn tar(&self, architecture: &str) -> PathBuf {
+        self.tars.join(format!("root-{architecture}.tar"))
     }
 
     /// An empty active snapshot.
