@@ -2,6 +2,8 @@
 //!
 //! Every test runs itself again under `unshare`, as the keeper would live.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "part of tests")]
+
 mod inside;
 
 use std::path::Path;

@@ -64,6 +64,13 @@ impl Apply<'_> {
         self.dirs.clear();
     }
 
+    /// Something is about to stand at `path`: directories that were reached through a symlink of the layers below there are reached otherwise now.
+    pub(super) fn cover(&mut self, path: &RootedPath) {
+        if self.links_below.remove(path) {
+            self.forget_dirs();
+        }
+    }
+
     /// Notes the root's time, which unpacking must not change.
     pub(super) fn keep_root_time(&mut self) -> Result<(), ApplyError> {
         let root = RootedPath::root();
@@ -129,7 +136,7 @@ impl Apply<'_> {
             match name.as_slice() {
                 b"" | b"." => continue,
                 b".." => {
-                    dir = self.reopen(dir.path.parent().unwrap_or_default())?;
+                    dir = self.reopen(&dir.path.parent().unwrap_or_default())?;
                     continue;
                 }
                 _ => {}
@@ -143,12 +150,12 @@ impl Apply<'_> {
                         return Err(ApplyError::SymlinkLoop { path: entry.clone() });
                     }
                     if target.starts_with(b"/") {
-                        dir = self.reopen(RootedPath::root())?;
+                        dir = self.reopen(&RootedPath::root())?;
                     }
                     ahead.extend(target.split(|&byte| byte == b'/').rev().map(<[u8]>::to_vec));
                 }
                 Component::Missing => match make {
-                    Some(mtime) => dir = self.make_missing(&dir, &name, path, mtime)?,
+                    Some(mtime) => dir = self.make_missing(&dir, &name, &path, mtime)?,
                     None => return Ok(Err(path)),
                 },
                 Component::Blocked => return Ok(Err(path)),
@@ -177,6 +184,7 @@ impl Apply<'_> {
             Found::Nothing => Ok(Component::Missing),
             Found::Other { object, layer } if object.kind == ObjectKind::Symlink => {
                 let target = link_text(self.below.fd(layer), path.as_bytes()).map_err(below_error(path))?;
+                self.links_below.insert(path.clone());
                 Ok(Component::Link(target))
             }
             Found::Other { .. } => Ok(Component::Blocked),
@@ -193,15 +201,15 @@ impl Apply<'_> {
         &mut self,
         dir: &Rc<Dir>,
         name: &[u8],
-        path: RootedPath,
+        path: &RootedPath,
         mtime: Mtime,
     ) -> Result<Rc<Dir>, ApplyError> {
-        let hidden = self.clear_whiteout(dir, name, &path)?;
+        let hidden = self.clear_whiteout(dir, name, path)?;
         let xattrs = Xattrs::new();
         let facts = Facts { mode: 0o755, uid: 0, gid: 0, mtime, xattrs: &xattrs };
-        let made = self.new_dir(dir, name, &path, &facts, Layers::nothing())?;
+        let made = self.new_dir(dir, name, path, &facts, Layers::nothing())?;
         if hidden {
-            self.mark_opaque(made.fd.as_fd(), &path)?;
+            self.mark_opaque(made.fd.as_fd(), path)?;
         }
         Ok(Rc::new(made))
     }
@@ -242,7 +250,7 @@ impl Apply<'_> {
     }
 
     /// A directory known to exist in the destination, by its path without symlinks.
-    fn reopen(&mut self, path: RootedPath) -> Result<Rc<Dir>, ApplyError> {
+    fn reopen(&self, path: &RootedPath) -> Result<Rc<Dir>, ApplyError> {
         let mut dir = self.open_root()?;
         let mut at = RootedPath::root();
         for name in path.components() {

@@ -9,9 +9,9 @@ use super::dirs::{Dir, is_taken};
 use super::{Apply, ApplyError, below_error, place_error, write_error};
 use crate::disk::{
     ContentWriter, Facts, Format, Found, NodeKind, Object, ObjectKind, PlaceError, child, copy_content, layer_xattrs,
-    node_kind, open_dir, open_file, remove_at, stat, target_of,
+    link_text, node_kind, open_dir, open_file, remove_at, stat, target_of,
 };
-use crate::entry::{Entry, EntryKind};
+use crate::entry::{Entry, EntryKind, Xattrs};
 use crate::path::RootedPath;
 use crate::tar::{Chunk, Reader};
 
@@ -20,6 +20,7 @@ impl Apply<'_> {
         let Some((parent, name)) = entry.path.split() else { return Ok(()) };
         let dir = self.make_dirs(parent, &entry.path, entry.mtime)?;
         let path = child(&dir.path, name);
+        self.cover(&path);
         let facts = Facts::of_entry(entry);
         let made = match &entry.kind {
             EntryKind::File { .. } => self.file(&dir, name, &path, &facts, data).map(|()| true),
@@ -36,7 +37,7 @@ impl Apply<'_> {
         }?;
         if made {
             self.report.entries += 1;
-            self.note_written(path);
+            self.note_written(path, entry.is_dir());
             return Ok(());
         }
         // Left out: what lower layers have under this name is gone nevertheless.
@@ -128,21 +129,25 @@ impl Apply<'_> {
                 return Err(ApplyError::LinkTargetIsDirectory { path: path.clone(), target: target.clone() });
             }
             Some(object) if object.is_whiteout() => return Err(missing()),
-            Some(_) => {}
+            Some(object) => {
+                if self.format == Format::Plain && object.is_hard_linked() && !self.written.contains(&real_target) {
+                    self.separate(&target_dir, target_name, &real_target, &object)?;
+                }
+            }
             None => match self.below.find(&target_dir.merged, &real_target).map_err(below_error(&real_target))? {
                 Found::Nothing => return Err(missing()),
                 Found::Dir { .. } => {
                     return Err(ApplyError::LinkTargetIsDirectory { path: path.clone(), target: target.clone() });
                 }
                 Found::Other { object, layer } => {
-                    self.copy_up(&target_dir, target_name, &real_target, &object, layer)?
+                    self.copy_up(&target_dir, target_name, &real_target, &object, layer)?;
                 }
             },
         }
         if *path == real_target {
             return Ok(());
         }
-        self.note_written(real_target.clone());
+        self.note_written(real_target.clone(), false);
         let link = || {
             let from = target_dir.fd.as_fd();
             rustix::fs::linkat(from, target_name, dir.fd.as_fd(), name, AtFlags::empty()).map_err(std::io::Error::from)
@@ -171,16 +176,46 @@ impl Apply<'_> {
         layer: u16,
     ) -> Result<(), ApplyError> {
         let below = self.below;
-        let xattrs = layer_xattrs(below.fd(layer), path.as_bytes()).map_err(below_error(path))?;
-        let facts = Facts::of_object(object, &xattrs);
-        if object.kind == ObjectKind::File {
-            let from = open_file(below.fd(layer), path.as_bytes()).map_err(below_error(path))?;
+        let source = (below.fd(layer), path.as_bytes());
+        let xattrs = layer_xattrs(source.0, source.1).map_err(below_error(path))?;
+        let target = target_of(below, layer, path, object).map_err(below_error(path))?;
+        let file = match object.kind {
+            ObjectKind::File => Some(open_file(source.0, source.1).map_err(below_error(path))?),
+            _ => None,
+        };
+        self.copy(dir, name, path, (object, &xattrs, &target), file.as_ref())
+    }
+
+    /// Plain: gives a file of the layers below an inode of its own, as copying it up does in the overlay format.
+    fn separate(&mut self, dir: &Dir, name: &[u8], path: &RootedPath, object: &Object) -> Result<(), ApplyError> {
+        let xattrs = layer_xattrs(dir.fd.as_fd(), name).map_err(write_error(path, "read attributes"))?;
+        let target = match object.kind {
+            ObjectKind::Symlink => link_text(dir.fd.as_fd(), name).map_err(write_error(path, "read link"))?,
+            _ => Vec::new(),
+        };
+        let file = match object.kind {
+            ObjectKind::File => Some(open_file(dir.fd.as_fd(), name).map_err(write_error(path, "open"))?),
+            _ => None,
+        };
+        remove_at(dir.fd.as_fd(), name).map_err(write_error(path, "replace"))?;
+        self.copy(dir, name, path, (object, &xattrs, &target), file.as_ref())
+    }
+
+    fn copy(
+        &mut self,
+        dir: &Dir,
+        name: &[u8],
+        path: &RootedPath,
+        (object, xattrs, target): (&Object, &Xattrs, &[u8]),
+        file: Option<&fs_err::File>,
+    ) -> Result<(), ApplyError> {
+        let facts = Facts::of_object(object, xattrs);
+        if let Some(from) = file {
             let to = self.placer.create_file(dir.fd.as_fd(), name).map_err(write_error(path, "create"))?;
             copy_content(from.file(), &to, object.size_bytes).map_err(write_error(path, "copy up"))?;
             return self.placer.finish_file(&to, dir.within(), path, &facts).map_err(place_error(path));
         }
-        let target = target_of(below, layer, path, object).map_err(below_error(path))?;
-        if let Some(kind) = node_kind(object, &target) {
+        if let Some(kind) = node_kind(object, target) {
             self.placer.create_node(dir.within(), name, path, kind, &facts).map_err(place_error(path))?;
         }
         Ok(())
@@ -197,12 +232,12 @@ impl Apply<'_> {
         Ok(())
     }
 
-    fn note_written(&mut self, path: RootedPath) {
-        if self.format != Format::Plain {
-            return;
-        }
+    /// Remembers what whiteouts of this layer must spare. In the overlay format every file in the destination is this layer's, so directories will do.
+    fn note_written(&mut self, path: RootedPath, is_dir: bool) {
         let mut ancestor = path.parent();
-        self.written.insert(path);
+        if is_dir || self.format == Format::Plain {
+            self.written.insert(path);
+        }
         while let Some(path) = ancestor {
             ancestor = path.parent();
             if !self.written.insert(path) {

@@ -22,7 +22,7 @@ mod dirs;
 mod entry;
 mod whiteout;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -166,9 +166,11 @@ struct Apply<'a> {
     placer: Placer,
     /// Directories entered, by the path they were asked for. Emptied whenever a directory, a symlink or a whiteout changes.
     dirs: HashMap<Vec<u8>, Rc<Dir>>,
+    /// Symlinks of the layers below that were followed, without symlinks in their own paths.
+    links_below: HashSet<RootedPath>,
     /// The final time of every directory that was made or changed; their times are set last.
     times: BTreeMap<RootedPath, Mtime>,
-    /// Plain format: what this layer made, and the directories above. Whiteouts spare it.
+    /// What this layer made, and the directories above (overlay format: directories only). Whiteouts spare it.
     written: BTreeSet<RootedPath>,
     /// The layer hides everything in the root.
     root_opaque: bool,
@@ -183,6 +185,7 @@ impl<'a> Apply<'a> {
             format: options.format,
             placer: Placer::new(options.ids),
             dirs: HashMap::new(),
+            links_below: HashSet::new(),
             times: BTreeMap::new(),
             written: BTreeSet::new(),
             root_opaque: false,
@@ -219,3 +222,6 @@ fn place_error(path: &RootedPath) -> impl FnOnce(PlaceError) -> ApplyError {
         PlaceError::IdNotMapped { uid, gid } => ApplyError::IdNotMapped { path: path.clone(), uid, gid },
     }
 }
+
+#[cfg(test)]
+mod tests;

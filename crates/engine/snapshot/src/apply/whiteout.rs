@@ -1,13 +1,12 @@
 //! In: a layer's whiteouts and opaque marks. Out: names that lower layers no longer show. Never: the loss of what this layer itself writes, whatever the order.
 
-use std::collections::HashSet;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use rustix::fs::{FileType, Mode, XattrFlags};
 
 use super::dirs::Dir;
 use super::{Apply, ApplyError, below_error, write_error};
-use crate::disk::{Format, Found, child, names, remove_at, stat, xattr};
+use crate::disk::{Format, Found, child, names, open_dir, remove_at, stat, xattr};
 use crate::path::RootedPath;
 
 impl Apply<'_> {
@@ -35,11 +34,7 @@ impl Apply<'_> {
                 self.root_opaque = true;
                 Ok(())
             }
-            Format::Overlay { .. } => {
-                self.mark_opaque(dir.fd.as_fd(), &dir.path)?;
-                self.forget_dirs();
-                Ok(())
-            }
+            Format::Overlay { .. } => self.make_opaque(dir.fd.as_fd(), &dir.path),
         }
     }
 
@@ -59,19 +54,22 @@ impl Apply<'_> {
             return Ok(());
         }
         match stat(dir.fd.as_fd(), name).map_err(write_error(path, "stat"))? {
-            None => {
-                rustix::fs::mknodat(dir.fd.as_fd(), name, FileType::CharacterDevice, Mode::empty(), 0)
-                    .map_err(|error| write_error(path, "create whiteout")(error.into()))?;
+            Some(object) if object.is_dir() && self.written.contains(path) => {
+                let fd = open_dir(dir.fd.as_fd(), name).map_err(write_error(path, "open directory"))?;
+                return self.make_opaque(fd.as_fd(), path);
             }
+            // A copy of the directory below, made on the way to something that then was not there.
             Some(object) if object.is_dir() => {
-                let fd = crate::disk::open_dir(dir.fd.as_fd(), name).map_err(write_error(path, "open directory"))?;
-                self.mark_opaque(fd.as_fd(), path)?;
-                self.forget_dirs();
+                remove_at(dir.fd.as_fd(), name).map_err(write_error(path, "remove"))?;
+                self.forget_beneath(path);
             }
-            // A file of this layer hides the name already.
-            Some(_) => {}
+            // A file of this layer, or a whiteout, hides the name already.
+            Some(_) => return Ok(()),
+            None => {}
         }
-        Ok(())
+        self.cover(path);
+        rustix::fs::mknodat(dir.fd.as_fd(), name, FileType::CharacterDevice, Mode::empty(), 0)
+            .map_err(|error| write_error(path, "create whiteout")(error.into()))
     }
 
     /// Removes a whiteout at `name`; whether there was one.
@@ -82,6 +80,14 @@ impl Apply<'_> {
         }
         remove_at(dir.fd.as_fd(), name).map_err(write_error(path, "remove whiteout"))?;
         Ok(true)
+    }
+
+    /// Hides what lower layers have in a directory that this layer writes to, copies made on the way to something included.
+    fn make_opaque(&mut self, fd: BorrowedFd<'_>, path: &RootedPath) -> Result<(), ApplyError> {
+        self.mark_opaque(fd, path)?;
+        self.prune(path)?;
+        self.forget_dirs();
+        Ok(())
     }
 
     /// Lets a directory hide what lower layers have at its path.
@@ -99,30 +105,32 @@ impl Apply<'_> {
     /// Plain: removes `name` unless this layer wrote it; of a directory it wrote, what it did not write.
     pub(super) fn remove_unwritten(&mut self, dir: &Dir, name: &[u8], path: &RootedPath) -> Result<(), ApplyError> {
         if self.written.contains(path) {
-            return self.prune(path);
+            let object = stat(dir.fd.as_fd(), name).map_err(write_error(path, "stat"))?;
+            return if object.is_some_and(|object| object.is_dir()) { self.prune(path) } else { Ok(()) };
         }
         remove_at(dir.fd.as_fd(), name).map_err(write_error(path, "remove"))?;
         self.forget_beneath(path);
         Ok(())
     }
 
-    /// Plain: removes what this layer did not write beneath `path`.
+    /// Removes what this layer did not write beneath `path`. In the overlay format that can only be directories.
     fn prune(&mut self, path: &RootedPath) -> Result<(), ApplyError> {
         let mut dirs = vec![path.clone()];
-        let mut seen = HashSet::new();
         while let Some(path) = dirs.pop() {
-            if !seen.insert(path.clone()) {
-                continue;
-            }
-            // A literal path without symlinks: `written` holds real paths only. A file has no names to remove.
-            let Ok(fd) = crate::disk::open_dir(self.root.as_fd(), path.as_bytes()) else { continue };
+            // A literal path: `written` holds no path through a symlink.
+            let fd = open_dir(self.root.as_fd(), path.as_bytes()).map_err(write_error(&path, "open directory"))?;
             for name in names(fd.as_fd()).map_err(write_error(&path, "read directory"))? {
                 let path = child(&path, &name);
-                if self.written.contains(&path) {
-                    dirs.push(path);
-                } else {
-                    remove_at(fd.as_fd(), &name).map_err(write_error(&path, "remove"))?;
-                    self.forget_beneath(&path);
+                let object = stat(fd.as_fd(), &name).map_err(write_error(&path, "stat"))?;
+                let is_dir = object.is_some_and(|object| object.is_dir());
+                match (self.written.contains(&path), is_dir) {
+                    (true, true) => dirs.push(path),
+                    (true, false) => {}
+                    (false, false) if self.format != Format::Plain => {}
+                    (false, _) => {
+                        remove_at(fd.as_fd(), &name).map_err(write_error(&path, "remove"))?;
+                        self.forget_beneath(&path);
+                    }
                 }
             }
         }

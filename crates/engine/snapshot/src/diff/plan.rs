@@ -28,6 +28,9 @@ pub(super) enum What {
     Object { object: Object, xattrs: Xattrs },
 }
 
+/// File system and inode number.
+type Identity = (u64, u64);
+
 /// A directory being compared.
 struct Frame {
     dir: RootedPath,
@@ -50,7 +53,7 @@ struct Planner<'a> {
     changes: Vec<Change>,
     report: DiffReport,
     /// Names of inodes with several: their places in `changes`, and the inode below.
-    linked: HashMap<(u64, u64), Vec<(usize, Option<(u64, u64)>)>>,
+    linked: HashMap<Identity, Vec<(usize, Option<Identity>)>>,
 }
 
 pub(super) fn plan(
@@ -68,7 +71,7 @@ pub(super) fn plan(
         report: DiffReport::default(),
         linked: HashMap::new(),
     };
-    let mut frames = vec![planner.enter(RootedPath::root(), below.root(), format == Format::Plain)?];
+    let mut frames = vec![planner.enter(RootedPath::root(), &below.root(), format == Format::Plain)?];
     while let Some(frame) = frames.last_mut() {
         let Some((name, found)) = frame.names.next() else {
             frames.pop();
@@ -88,10 +91,10 @@ pub(super) fn plan(
 
 impl Planner<'_> {
     /// Lists the names of a directory that may have changed.
-    fn enter(&mut self, dir: RootedPath, below: Merged, whole: bool) -> Result<Frame, DiffError> {
+    fn enter(&mut self, dir: RootedPath, below: &Merged, whole: bool) -> Result<Frame, DiffError> {
         let fd = open_dir(self.upper.as_fd(), dir.as_bytes()).map_err(read_error(&dir))?;
         let mut shown = if whole && !below.is_empty() {
-            self.below.children(&below, &dir).map_err(below_error(&dir))?
+            self.below.children(below, &dir).map_err(below_error(&dir))?
         } else {
             BTreeMap::new()
         };
@@ -106,7 +109,7 @@ impl Planner<'_> {
             let beneath = match shown.remove(&name) {
                 Some(found) => found,
                 None if whole || below.is_empty() => Found::Nothing,
-                None => self.below.find(&below, &path).map_err(below_error(&path))?,
+                None => self.below.find(below, &path).map_err(below_error(&path))?,
             };
             let beneath = without_sockets(beneath);
             let socket = object.kind == ObjectKind::Socket;
@@ -138,7 +141,7 @@ impl Planner<'_> {
         };
         let whole = whole || self.is_opaque(&path)?;
         self.changes.push(Change { path: path.clone(), what: What::Object { object, xattrs }, wanted });
-        self.enter(path, merged, whole)
+        self.enter(path, &merged, whole)
     }
 
     fn other(&mut self, path: RootedPath, object: Object, below: &Found) -> Result<(), DiffError> {

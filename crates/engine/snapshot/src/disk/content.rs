@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
-/// A run of zero bytes this long, and as aligned in the file, becomes a hole.
+/// A run of zero bytes this long becomes a hole.
 pub(crate) const HOLE_BYTES_MIN: usize = 64 << 10;
 /// Size of the buffer for copies and comparisons.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -14,7 +14,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// Writes a new, empty file from front to back and leaves holes where long runs of zeros would stand.
 pub(crate) struct ContentWriter<'f> {
     file: &'f std::fs::File,
-    /// Where the next byte belongs.
+    /// How much of the content has come, zeros that wait included.
     at_bytes: u64,
     /// Where the file's position and end are.
     written_bytes: u64,
@@ -27,23 +27,22 @@ impl<'f> ContentWriter<'f> {
     }
 
     /// Appends bytes.
-    pub fn bytes(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        let mut pending = 0;
-        while bytes.len() - pending >= HOLE_BYTES_MIN {
-            // Look at whole blocks, aligned in the file, so that a hole really frees blocks.
-            let at = self.at_bytes + pending as u64;
+    pub fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // Whole blocks are looked at, as they stand in the file: a block of zeros waits, everything else is written in one piece.
+        let mut from = 0;
+        let mut to = 0;
+        while to < bytes.len() {
+            let at = self.at_bytes + (to - from) as u64;
             let ahead = HOLE_BYTES_MIN - usize::try_from(at % HOLE_BYTES_MIN as u64).unwrap_or(0);
-            let block = &bytes[pending..bytes.len().min(pending + ahead)];
-            if block.len() == HOLE_BYTES_MIN && is_zero(block) {
-                self.raw(&bytes[..pending])?;
-                self.at_bytes += HOLE_BYTES_MIN as u64;
-                bytes = &bytes[pending + HOLE_BYTES_MIN..];
-                pending = 0;
-            } else {
-                pending += block.len();
+            let block = &bytes[to..bytes.len().min(to + ahead)];
+            to += block.len();
+            if is_zero(block) {
+                self.raw(&bytes[from..to - block.len()])?;
+                self.at_bytes += block.len() as u64;
+                from = to;
             }
         }
-        self.raw(bytes)
+        self.raw(&bytes[from..])
     }
 
     /// Appends a hole.
@@ -52,7 +51,8 @@ impl<'f> ContentWriter<'f> {
     }
 
     /// Sets the length, which a hole at the end does not.
-    pub fn finish(self) -> io::Result<()> {
+    pub fn finish(mut self) -> io::Result<()> {
+        self.end_of_zeros()?;
         if self.at_bytes > self.written_bytes {
             rustix::fs::ftruncate(self.file, self.at_bytes)?;
         }
@@ -63,12 +63,26 @@ impl<'f> ContentWriter<'f> {
         if bytes.is_empty() {
             return Ok(());
         }
-        if self.at_bytes != self.written_bytes {
-            rustix::fs::seek(self.file, SeekFrom::Start(self.at_bytes))?;
-        }
+        self.end_of_zeros()?;
         self.file.write_all(bytes)?;
         self.at_bytes += bytes.len() as u64;
         self.written_bytes = self.at_bytes;
+        Ok(())
+    }
+
+    /// Zeros that wait become a hole when there are many, else they are written.
+    fn end_of_zeros(&mut self) -> io::Result<()> {
+        const ZEROS: &[u8] = &[0; HOLE_BYTES_MIN];
+        match usize::try_from(self.at_bytes - self.written_bytes) {
+            Ok(0) => {}
+            Ok(few) if few < HOLE_BYTES_MIN => {
+                self.file.write_all(&ZEROS[..few])?;
+                self.written_bytes = self.at_bytes;
+            }
+            _ => {
+                rustix::fs::seek(self.file, SeekFrom::Start(self.at_bytes))?;
+            }
+        }
         Ok(())
     }
 }

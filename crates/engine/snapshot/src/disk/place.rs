@@ -267,7 +267,7 @@ impl Placer {
             match set(name, Some(value)) {
                 Ok(()) => {}
                 Err(Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP | Errno::INVAL | Errno::RANGE | Errno::TOOBIG) => {
-                    self.left_out.xattrs.add(path)
+                    self.left_out.xattrs.add(path);
                 }
                 Err(error) => return Err(failed("set attribute")(error)),
             }

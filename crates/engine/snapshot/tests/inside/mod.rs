@@ -1,5 +1,7 @@
 //! In: a test. Out: the same test in another process with namespaces of its own. Never: a silent skip.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "part of tests")]
+
 use std::process::Command;
 
 const MARK: &str = "CROSSDOCK_TEST_INSIDE";

@@ -38,10 +38,17 @@ pub struct Facts {
 /// # Panics
 /// When the tree cannot be read.
 pub fn tree_facts(root: &Path) -> BTreeMap<RootedPath, Facts> {
-    let layers = Layers::open(&[root.to_path_buf()], Format::Plain).expect("open tree");
+    merged_facts(&Layers::open(&[root.to_path_buf()], Format::Plain).expect("open tree"))
+}
+
+/// The same of what layers show together.
+///
+/// # Panics
+/// When they cannot be read.
+pub fn merged_facts(layers: &Layers) -> BTreeMap<RootedPath, Facts> {
     let mut first_names: HashMap<(u64, u64), RootedPath> = HashMap::new();
     let mut facts = BTreeMap::new();
-    let mut walk = Walk::new(&layers);
+    let mut walk = Walk::new(layers);
     while let Some(step) = walk.step().expect("walk tree") {
         let object = step.object;
         if object.kind == ObjectKind::Socket {
@@ -49,7 +56,7 @@ pub fn tree_facts(root: &Path) -> BTreeMap<RootedPath, Facts> {
         }
         let mut content = (object.size_bytes, Vec::new());
         if object.kind == ObjectKind::File {
-            let mut file = open_file(layers.fd(0), step.path.as_bytes()).expect("open file");
+            let mut file = open_file(layers.fd(step.layer), step.path.as_bytes()).expect("open file");
             let mut hasher = Sha256::new();
             let mut buffer = vec![0; 64 << 10];
             loop {
@@ -72,8 +79,8 @@ pub fn tree_facts(root: &Path) -> BTreeMap<RootedPath, Facts> {
                 mode: object.mode,
                 owner: (object.uid, object.gid),
                 mtime: (!object.is_dir()).then(|| object.mtime.whole_seconds()),
-                xattrs: layer_xattrs(layers.fd(0), step.path.as_bytes()).expect("read attributes"),
-                target: target_of(&layers, 0, &step.path, &object).expect("read link"),
+                xattrs: layer_xattrs(layers.fd(step.layer), step.path.as_bytes()).expect("read attributes"),
+                target: target_of(layers, step.layer, &step.path, &object).expect("read link"),
                 content,
                 first_name: first,
             },

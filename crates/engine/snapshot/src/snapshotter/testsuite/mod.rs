@@ -10,7 +10,7 @@ mod scenarios;
 use std::io::{Read, Write};
 use std::path::Path;
 
-pub use facts::{Facts, layer_lines, tree_facts};
+pub use facts::{Facts, layer_lines, merged_facts, tree_facts};
 pub use root::Root;
 pub use scenarios::{SCENARIOS, Scenario, rights};
 
