@@ -60,6 +60,8 @@ scenario() {
     mine "$STATE"
     # Every third round begins with nothing, the others with what the last power cut and the build behind it left.
     [ $((round % 3)) != 1 ] || rm -rf "${STATE:?}"/*
+    # What the machine had before the build is on the disk.
+    sync -f "$T/disk"
     soak_vary "$T/app" "$round"
     moment=$((RANDOM * 32768 + RANDOM))
     moment=$((moment % (whole + whole / 4)))
