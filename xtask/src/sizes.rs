@@ -56,6 +56,11 @@ fn functions(text: &str) -> Vec<(String, usize, usize)> {
         }
         let Some(name) = words.get(position + 1) else { continue };
         let name = name.split(['(', '<']).next().unwrap_or_default().to_owned();
+        // A signature without a body, and a function on one line, have no length to speak of.
+        let opening = lines[at..].iter().map(|line| line.trim_end()).find(|line| line.ends_with(['{', ';', '}']));
+        if !opening.is_some_and(|line| line.ends_with('{')) {
+            continue;
+        }
         let indent = &line[..line.len() - code.len()];
         let end = lines[at..].iter().position(|line| line.strip_prefix(indent).is_some_and(|rest| rest == "}" || rest == ";"));
         if let Some(length) = end {

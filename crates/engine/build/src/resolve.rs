@@ -139,7 +139,7 @@ impl Resolver {
             let index = Index::parse(target.raw.clone()).map_err(|source| BuildError::document(reference, source))?;
             let Some(entry) = index.choose(&platform.matcher()) else {
                 let available = index.images().filter_map(|entry| entry.platform.clone()).collect();
-                return Err(BridgeError::NoSuchPlatform { reference: reference.clone(), wanted: platform.clone(), available }.into());
+                return Err(BridgeError::NoSuchPlatform { reference: Box::new(reference.clone()), wanted: Box::new(platform.clone()), available }.into());
             };
             (self.document(reference, entry)?, entry.platform.clone())
         } else {
