@@ -58,14 +58,14 @@ impl Scheduler {
             self.digests.insert(input.digest_key(), Digesting::Known(digest));
         }
         for waiter in waiters {
-            if self.is_current(&waiter) {
-                match digest {
-                    Ok(_) => self.arrived(waiter.node),
-                    Err(cause) => {
-                        let vertex = self.nodes[waiter.node.at()].digest;
-                        self.fail(waiter.node, Failure::Vertex { vertex, cause });
-                    }
-                }
+            if !self.is_current(&waiter) {
+                continue;
+            }
+            match (digest, waiter.why) {
+                (Ok(_), _) => self.arrived(waiter.node),
+                // What is an error for one op (COPY of a missing path) may be none for another: each asks for itself.
+                (Err(_), Why::Digest(number)) if waiter.node != id => self.digest_input(waiter.node, number),
+                (Err(cause), _) => self.fail(waiter.node, Failure::Vertex { vertex, cause }),
             }
         }
     }
