@@ -20,10 +20,9 @@ struct MountAttributes {
 ///
 /// # Errors
 /// ENOSYS before Linux 5.12.
-pub(crate) fn add_flags(path: &CStr, flags: libc::c_ulong, recursive: bool) -> io::Result<()> {
+pub(crate) fn add_flags(path: &CStr, flags: u64, recursive: bool) -> io::Result<()> {
     // MOUNT_ATTR_RDONLY, NOSUID, NODEV and NOEXEC have the values of MS_RDONLY, MS_NOSUID, MS_NODEV and MS_NOEXEC.
-    #[allow(clippy::useless_conversion, reason = "c_ulong has 32 bits on some targets")]
-    let attributes = MountAttributes { set: u64::from(flags), clear: 0, propagation: 0, user_namespace: 0 };
+    let attributes = MountAttributes { set: flags, clear: 0, propagation: 0, user_namespace: 0 };
     let how = if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: path is NUL-terminated; the structure is the kernel's first version of mount_attr, and its size is given.
     let result = unsafe {

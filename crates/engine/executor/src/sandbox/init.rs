@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use crossdock_llb::{Network, Security};
-use rustix::mount::{UnmountFlags, mount_bind, mount_bind_recursive, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount_bind, mount_bind_recursive, unmount};
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags};
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
@@ -90,7 +90,7 @@ impl Init<'_> {
             mounts::protect(&root, place)?;
         }
         if spec.readonly_root {
-            mounts::make_readonly(&root, "/", false)?;
+            mounts::tighten(&root, "/", MountFlags::RDONLY, false)?;
         }
         drop(root);
         self.name_and_network()?;
@@ -110,6 +110,8 @@ impl Init<'_> {
             Fork::Child => program::start(spec, &stdio, terminal.as_ref().map(|pair| &pair.1), report),
             Fork::Parent(child) => {
                 drop((report, stdio));
+                // The user's own terminal, perhaps.
+                let _ = fs_err::File::open("/dev/null").map(|null| rustix::stdio::dup2_stderr(null.file()));
                 self.announce(child, terminal.as_ref(), stubs).map_err(fork_error)?;
                 Ok((child, table))
             }

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use crossdock_llb::Security;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_bind, mount_bind_recursive, mount_remount};
@@ -68,11 +69,12 @@ pub(super) fn perform(planned: &Planned, spec: &ExecSpec, root: &mut Root, place
         What::Sys { readonly } => {
             let target = root.find_or_make(&planned.dest, Kind::Directory).map_err(fail)?;
             let bound = sys(&target, *readonly).map_err(|error| fail(error.into()))?;
-            if bound && *readonly { make_readonly(root, &planned.dest, true) } else { Ok(()) }
+            if bound && *readonly { tighten(root, &planned.dest, MountFlags::RDONLY, true) } else { Ok(()) }
         }
         What::Dev => {
             let target = root.find_or_make(&planned.dest, Kind::Directory).map_err(fail)?;
-            fresh("tmpfs", &target, MountFlags::NOSUID | MountFlags::STRICTATIME, "mode=755,size=65536k", None)
+            let nodev = if spec.security == Security::Sandbox { MountFlags::NODEV } else { MountFlags::empty() };
+            fresh("tmpfs", &target, MountFlags::NOSUID | MountFlags::STRICTATIME | nodev, "mode=755,size=65536k", None)
                 .map_err(|error| fail(error.into()))?;
             // The first descriptor names the covered directory; a second look finds the mount on top of it.
             let inside = root.find(&planned.dest).map_err(fail)?.ok_or_else(|| fail(io::ErrorKind::NotFound.into()))?;
@@ -82,17 +84,23 @@ pub(super) fn perform(planned: &Planned, spec: &ExecSpec, root: &mut Root, place
         What::OwnFile { name, readonly } => {
             let target = root.find_or_make(&planned.dest, Kind::File).map_err(fail)?;
             mount_bind(place.file(name), descriptor_path(&target)).map_err(|error| fail(error.into()))?;
-            if *readonly { make_readonly(root, &planned.dest, false) } else { Ok(()) }
+            if *readonly { tighten(root, &planned.dest, MountFlags::RDONLY, false) } else { Ok(()) }
         }
         What::User { index, readonly } => {
             let source = user_source(spec, *index, place)?;
             let kind = rustix::fs::fstat(&source).map_err(|error| fail(error.into()))?;
-            let directory = rustix::fs::FileType::from_raw_mode(kind.st_mode).is_dir();
+            let kind = rustix::fs::FileType::from_raw_mode(kind.st_mode);
+            let directory = kind.is_dir();
             let target =
                 root.find_or_make(&planned.dest, if directory { Kind::Directory } else { Kind::File }).map_err(fail)?;
             mount_bind_recursive(descriptor_path(&source), descriptor_path(&target))
                 .map_err(|error| fail(error.into()))?;
-            if *readonly { make_readonly(root, &planned.dest, true) } else { Ok(()) }
+            let mut flags = if *readonly { MountFlags::RDONLY } else { MountFlags::empty() };
+            // A device that the user shows by name is meant to be used.
+            if spec.security == Security::Sandbox && !kind.is_char_device() && !kind.is_block_device() {
+                flags |= MountFlags::NODEV;
+            }
+            tighten(root, &planned.dest, flags, true)
         }
     }
 }
@@ -156,21 +164,24 @@ fn user_source(spec: &ExecSpec, index: usize, place: &Place) -> Result<OwnedFd, 
     }
 }
 
-/// Makes what is mounted at a path of the root read-only.
-pub(super) fn make_readonly(root: &Root, dest: &str, recursive: bool) -> Result<(), ExecutorError> {
-    let fail = |error: io::Error| ExecutorError::io("make read-only", dest, &error);
+/// Tightens what is mounted at a path of the root.
+pub(super) fn tighten(root: &Root, dest: &str, flags: MountFlags, recursive: bool) -> Result<(), ExecutorError> {
+    let fail = |error: io::Error| ExecutorError::io("tighten the mount at", dest, &error);
     let mounted = root.find(dest).map_err(fail)?.ok_or_else(|| fail(io::ErrorKind::NotFound.into()))?;
-    readonly_mount(&descriptor_path(&mounted), recursive).map_err(fail)
+    tighten_at(&descriptor_path(&mounted), flags, recursive).map_err(fail)
 }
 
-pub(super) fn readonly_mount(path: &str, recursive: bool) -> io::Result<()> {
+/// Adds flags (RDONLY, NODEV, …) to the mount at a path, and to all beneath it.
+pub(super) fn tighten_at(path: &str, flags: MountFlags, recursive: bool) -> io::Result<()> {
+    /// RDONLY, NOSUID, NODEV and NOEXEC have one number everywhere.
+    const KEPT: u64 = 0xf;
     let text = CString::new(path).map_err(io::Error::other)?;
-    match crate::kernel::mount::add_flags(&text, libc::MS_RDONLY, recursive) {
+    match crate::kernel::mount::add_flags(&text, flags.bits().into(), recursive) {
         Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
             // A remount must repeat the flags a user namespace may not clear.
             let status = rustix::fs::statvfs(path)?;
-            let kept = MountFlags::from_bits_truncate(u32::try_from(status.f_flag.bits() & 0xe).unwrap_or_default());
-            Ok(mount_remount(path, MountFlags::BIND | MountFlags::RDONLY | kept, c"")?)
+            let kept = MountFlags::from_bits_truncate(u32::try_from(status.f_flag.bits() & KEPT).unwrap_or_default());
+            Ok(mount_remount(path, MountFlags::BIND | flags | kept, c"")?)
         }
         outcome => outcome,
     }
@@ -194,7 +205,7 @@ pub(super) fn protect(root: &Root, place: &Place) -> Result<(), ExecutorError> {
         let found = root.find(path).map_err(|error| ExecutorError::io("protect", path, &error))?;
         let Some(target) = found else { continue };
         mount_bind_recursive(descriptor_path(&target), descriptor_path(&target)).map_err(fail)?;
-        make_readonly(root, path, true)?;
+        tighten(root, path, MountFlags::RDONLY, true)?;
     }
     Ok(())
 }

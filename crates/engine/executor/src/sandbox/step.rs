@@ -7,7 +7,7 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use crossdock_llb::Network;
+use crossdock_llb::{Network, Security};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Mode;
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal};
 use rustix::thread::UnshareFlags;
 
 use super::init::{Init, InitWord};
-use super::mounts::Place;
+use super::mounts::{Place, tighten_at};
 use super::plan::{HOSTS, RESOLV_CONF, file_name};
 use super::spec::{DEFAULT_HOSTNAME, ExecOutcome, ExecSpec, MountSource};
 use super::target::{Root, Stub};
@@ -64,13 +64,18 @@ fn prepare(spec: &ExecSpec, place: &Place, context: &Context) -> Result<(), Exec
     }
     let empty = place.empty();
     mount_bind(&empty, &empty).map_err(|error| fail("an empty directory", error.into()))?;
-    super::mounts::readonly_mount(&empty.to_string_lossy(), false)
+    tighten_at(&empty.to_string_lossy(), MountFlags::RDONLY, false)
         .map_err(|error| fail("an empty directory", error))?;
     let hostname = if spec.hostname.is_empty() { DEFAULT_HOSTNAME } else { &spec.hostname };
     let text = network_files::hosts(hostname, &spec.extra_hosts);
     write_file(place, HOSTS, text.as_bytes(), 0o644)?;
     write_file(place, RESOLV_CONF, network_files::resolv_conf(spec.network).as_bytes(), 0o644)?;
     overlay::mount_root(&spec.root, &place.root(), &place.scratch("root"), context.userxattr)?;
+    if spec.security == Security::Sandbox {
+        // Nodes a step makes, or an image holds, open nothing: see `devices.rs`.
+        tighten_at(&place.root().to_string_lossy(), MountFlags::NODEV, true)
+            .map_err(|error| fail("the root", error))?;
+    }
     for (index, wanted) in spec.mounts.iter().enumerate() {
         match &wanted.source {
             MountSource::Tree { root, .. } => {

@@ -75,6 +75,12 @@ impl Root {
         )
     }
 
+    fn open_literally(&self, path: &str) -> Result<OwnedFd, Errno> {
+        let path = if path.is_empty() { "." } else { path };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat2(&self.descriptor, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
+    }
+
     /// Walks a path by hand, making what is missing. Gives back the path free of links.
     fn make(&mut self, path: &str, kind: Kind) -> io::Result<String> {
         let mut ahead: VecDeque<String> = words(path).collect();
@@ -140,7 +146,8 @@ impl Root {
 
     fn remove_stub(&self, stub: &Stub) -> io::Result<()> {
         let (parent, name) = stub.path.rsplit_once('/').unwrap_or(("", &stub.path));
-        let parent = self.open_at(parent, OFlags::DIRECTORY)?;
+        // The step may have put a link where a directory was; what that leads to is the step's.
+        let parent = self.open_literally(parent)?;
         let before = rustix::fs::fstat(&parent)?;
         if stub.directory {
             rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR)?;

@@ -18,24 +18,29 @@ pub const CASES: &[Case] = &[
     ("without_emulator_the_format_is_foreign", without_emulator_the_format_is_foreign),
 ];
 
-/// A step under a private emulator; `None`, with the reason printed, where there is none.
-fn emulated(world: &World, platform: &str, script: &str) -> Option<ExecSpec> {
-    let means = Host::probe().choose(&platform.parse().unwrap());
-    let emulator = match means {
-        Ok(Means::Private(emulator)) => emulator,
+/// A private emulator; `None`, with the reason printed, where there is none.
+pub fn emulator(platform: &str) -> Option<EmulatorSpec> {
+    match Host::probe().choose(&platform.parse().unwrap()) {
+        Ok(Means::Private(emulator)) => {
+            Some(EmulatorSpec { architecture: emulator.architecture.to_owned(), qemu: HostPath::from(emulator.path) })
+        }
         Ok(_) => {
             println!("    skipped: {platform} is not emulated privately here");
-            return None;
+            None
         }
         Err(error) => {
             println!("    skipped: {error}");
-            return None;
+            None
         }
-    };
+    }
+}
+
+/// A shell script under a private emulator.
+fn emulated(world: &World, platform: &str, script: &str) -> Option<ExecSpec> {
+    let emulator = emulator(platform)?;
     let mut spec = world.shell(script);
-    spec.root = world.root(emulator.architecture);
-    spec.emulator =
-        Some(EmulatorSpec { architecture: emulator.architecture.to_owned(), qemu: HostPath::from(emulator.path) });
+    spec.root = world.root(&emulator.architecture);
+    spec.emulator = Some(emulator);
     Some(spec)
 }
 

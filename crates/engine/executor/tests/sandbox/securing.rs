@@ -11,6 +11,8 @@ pub const CASES: &[Case] = &[
     ("dangerous_calls_are_refused", dangerous_calls_are_refused),
     ("insecure_steps_may_more", insecure_steps_may_more),
     ("ordinary_rights_of_root_work", ordinary_rights_of_root_work),
+    ("device_nodes_open_nothing", device_nodes_open_nothing),
+    ("set_uid_programs_and_file_capabilities_work", set_uid_programs_and_file_capabilities_work),
     ("programs_of_the_32_bit_family_run", programs_of_the_32_bit_family_run),
     ("processes_outside_are_not_seen", processes_outside_are_not_seen),
 ];
@@ -58,9 +60,90 @@ fn ordinary_rights_of_root_work(world: &World) {
     }
 }
 
-fn programs_of_the_32_bit_family_run(world: &World) {
-    if !cfg!(target_arch = "x86_64") || !std::path::Path::new("/proc/sys/abi/vsyscall32").exists() {
+fn device_nodes_open_nothing(world: &World) {
+    // 1:3 is the null device: harmless when it opens after all.
+    let script = "for d in / /tmp /dev /dev/shm; do mknod $d/node c 1 3 && cat $d/node && echo opened $d; done; echo x >/dev/null && echo fine";
+    let ran = world.sh(script);
+    assert_eq!(ran.text(), "fine", "{ran:?}");
+    if users::part() == "root" {
+        assert!(ran.stderr.contains("can't open '/dev/node': Permission denied"), "{ran:?}");
+    }
+}
+
+/// A step in which `/tiny` is a program of these instructions (i386), with this mode, on top of busybox.
+fn tiny(world: &World, name: &str, mode: u32, code: &[u8]) -> crossdock_executor::sandbox::ExecSpec {
+    use std::os::unix::fs::PermissionsExt as _;
+    let lower = world.state.path().join(name);
+    fs_err::create_dir_all(&lower).unwrap();
+    write_program(&lower.join("tiny"), code);
+    fs_err::set_permissions(lower.join("tiny"), std::fs::Permissions::from_mode(mode)).unwrap();
+    let mut spec = world.words(&["/tiny"]);
+    let lowers = [world.base("amd64"), lower].map(crossdock_executor::HostPath::from).to_vec();
+    spec.root = crossdock_executor::sandbox::RootSpec::Overlay {
+        lowers: crossdock_executor::keeper::Layers(lowers),
+        upper: Some(world.upper()),
+    };
+    spec
+}
+
+fn set_uid_programs_and_file_capabilities_work(world: &World) {
+    if !runs_32_bit() {
+        return;
+    }
+    // exit(geteuid())
+    let who: &[u8] = &[0xb8, 201, 0, 0, 0, 0xcd, 0x80, 0x89, 0xc3, 0xb8, 1, 0, 0, 0, 0xcd, 0x80];
+    if users::part() != "one-id" {
+        let mut spec = tiny(world, "setuid-no", 0o755, who);
+        spec.user = "33".to_owned();
+        assert_eq!(world.run(&spec).code(), 33);
+        let mut spec = tiny(world, "setuid-yes", 0o4755, who);
+        spec.user = "33".to_owned();
+        assert_eq!(world.run(&spec).code(), 0);
+    }
+    let spec = tiny(world, "setcap", 0o755, &set_capability_code());
+    assert_eq!(world.run(&spec).code(), 0);
+    if let Some(emulator) = crate::emulating::emulator("linux/arm64") {
+        let mut spec = tiny(world, "setcap", 0o755, &set_capability_code());
+        spec.emulator = Some(emulator);
+        assert_eq!(world.run(&spec).code(), 0);
+    }
+}
+
+/// exit(-setxattr("/etc/passwd", "security.capability", cap_net_bind_service=ep, 20, 0))
+fn set_capability_code() -> Vec<u8> {
+    const BASE: u32 = 0x1_0054;
+    const CODE_BYTES: u32 = 43;
+    let (path, name) = (b"/etc/passwd\0", b"security.capability\0");
+    let name_at = BASE + CODE_BYTES + u32::try_from(path.len()).unwrap();
+    let value_at = name_at + u32::try_from(name.len()).unwrap();
+    let mut code = vec![0xb8, 226, 0, 0, 0, 0xbb];
+    code.extend((BASE + CODE_BYTES).to_le_bytes());
+    code.push(0xb9);
+    code.extend(name_at.to_le_bytes());
+    code.push(0xba);
+    code.extend(value_at.to_le_bytes());
+    code.extend([
+        0xbe, 20, 0, 0, 0, 0xbf, 0, 0, 0, 0, 0xcd, 0x80, 0xf7, 0xd8, 0x89, 0xc3, 0xb8, 1, 0, 0, 0, 0xcd, 0x80,
+    ]);
+    assert_eq!(code.len(), CODE_BYTES as usize);
+    code.extend(path);
+    code.extend(name);
+    for word in [0x0200_0001_u32, 1 << 10, 0, 0, 0] {
+        code.extend(word.to_le_bytes());
+    }
+    code
+}
+
+fn runs_32_bit() -> bool {
+    let runs = cfg!(target_arch = "x86_64") && std::path::Path::new("/proc/sys/abi/vsyscall32").exists();
+    if !runs {
         println!("    skipped: this kernel runs no 32-bit programs");
+    }
+    runs
+}
+
+fn programs_of_the_32_bit_family_run(world: &World) {
+    if !runs_32_bit() {
         return;
     }
     // int 0x80: getpid, then mount, whose refusal (EPERM, -1) becomes the exit code 255; killed would be 159.
