@@ -143,6 +143,14 @@ impl Keeper {
         }
     }
 
+    /// Tries whether overlays work over this directory of snapshots: some file systems (another overlay, for one) cannot be written to through one.
+    ///
+    /// # Errors
+    /// `Layer` with the kernel's reason.
+    pub fn probe_overlay(&self, snapshots: &Path, cancel: &Cancel) -> Result<(), ExecutorError> {
+        self.call_done(&Request::Probe { snapshots: HostPath::from(snapshots) }, &[], cancel)
+    }
+
     /// Makes an empty active snapshot: `directory/fs` and `directory/work`.
     ///
     /// # Errors

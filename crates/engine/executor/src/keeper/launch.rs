@@ -184,7 +184,7 @@ fn start(program: &OwnedFd, options: &KeeperOptions, ids: IdPlan) -> Result<Star
     let program = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
     tell_control(&started.control, &Hello { state_root: HostPath::from(options.state_root.as_path()), ids, program })?;
     let mut mode = match ids {
-        IdPlan::HostRoot => KeeperMode::Root,
+        IdPlan::HostRoot => mode_of_own_namespace(),
         IdPlan::SameIds | IdPlan::MappedByProgram | IdPlan::OneId => {
             KeeperMode::OneId { reason: "asked for".to_owned() }
         }
@@ -254,12 +254,28 @@ fn map_ids(child_id: u32) -> KeeperMode {
     }
 }
 
+/// What root may where the program runs: root of a container can live in a user namespace.
+fn mode_of_own_namespace() -> KeeperMode {
+    let ids = |name: &str| {
+        let map = fs_err::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
+        sub_ids::highest(&sub_ids::inside_ranges(&map))
+    };
+    match (ids("uid_map"), ids("gid_map")) {
+        // A kernel without user namespaces has no such file.
+        (0 | u32::MAX, _) => KeeperMode::Root,
+        (1, _) => KeeperMode::OneId {
+            reason: "the user namespace this runs in has one id; start it in one with more".to_owned(),
+        },
+        (uids, gids) => KeeperMode::SubIds { uids, gids },
+    }
+}
+
 /// Gives the keeper's user namespace all ids of ours: root of a container may.
 fn map_same_ids(child_id: u32) -> KeeperMode {
     let copy = |name: &str| -> io::Result<u32> {
         let ranges = sub_ids::inside_ranges(&fs_err::read_to_string(format!("/proc/self/{name}"))?);
         fs_err::write(format!("/proc/{child_id}/{name}"), sub_ids::identity_map(&ranges))?;
-        Ok(ranges.iter().fold(0_u32, |highest, range| highest.max(range.start.saturating_add(range.count))))
+        Ok(sub_ids::highest(&ranges))
     };
     match copy("uid_map").and_then(|uids| Ok((uids, copy("gid_map")?))) {
         Ok((uids, gids)) => KeeperMode::SubIds { uids, gids },
@@ -269,18 +285,24 @@ fn map_same_ids(child_id: u32) -> KeeperMode {
 
 fn tell_control<T: Serialize>(control: &OwnedFd, word: &T) -> Result<(), ExecutorError> {
     let bytes = serde_json::to_vec(word).map_err(|error| ExecutorError::Protocol { what: error.to_string() })?;
-    channel::send_bytes(control.as_fd(), &bytes, &[])
-        .map_err(|error| ExecutorError::io("write to", "the keeper", &error))
+    channel::send_bytes(control.as_fd(), &bytes, &[]).map_err(|error| early_end(&error))
 }
 
 fn hear_control(control: &OwnedFd) -> Result<Ready, ExecutorError> {
     let mut buffer = vec![0; CONTROL_BYTES_MAX];
-    let (count, _) = channel::receive_bytes(control.as_fd(), &mut buffer)
-        .map_err(|error| ExecutorError::io("read from", "the keeper", &error))?;
+    let (count, _) = channel::receive_bytes(control.as_fd(), &mut buffer).map_err(|error| early_end(&error))?;
     if count == 0 {
-        return Err(ExecutorError::KeeperGone {
-            how: "it ended before it was ready; the program must call run_if_keeper first thing in main".to_owned(),
-        });
+        return Err(early_end(&io::ErrorKind::BrokenPipe.into()));
     }
     serde_json::from_slice(&buffer[..count]).map_err(|error| ExecutorError::Protocol { what: error.to_string() })
+}
+
+/// A keeper that ends before it serves is most likely none.
+fn early_end(error: &io::Error) -> ExecutorError {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => ExecutorError::KeeperGone {
+            how: "it ended before it was ready; the program must call run_if_keeper first thing in main".to_owned(),
+        },
+        _ => ExecutorError::io("talk to", "the keeper", error),
+    }
 }

@@ -15,8 +15,10 @@ use crossdock_snapshot::diff::{DiffOptions, diff_overlay, diff_plain};
 use crossdock_snapshot::disk::{Format, Found, IdPolicy, Layers as Stack, LeftOut, ObjectKind, remove_tree};
 use crossdock_snapshot::export::{ExportOptions, Source, tar_of_tree};
 use crossdock_snapshot::listing::{DirectoryOptions, from_dir};
+use crossdock_snapshot::snapshotter::Overlay;
 use crossdock_snapshot::tar::{Reader, Writer};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::thread::UnshareFlags;
 use sha2::{Digest as _, Sha256};
 
 use super::request::{
@@ -24,6 +26,7 @@ use super::request::{
 };
 use super::worker::Context;
 use crate::error::ExecutorError;
+use crate::kernel::process;
 
 /// Bytes collected before they are written to a pipe: what a pipe holds.
 const WRITE_BYTES: usize = 64 << 10;
@@ -199,6 +202,13 @@ pub(super) fn open_file(request: &ReadFileRequest, context: &Context) -> Result<
 
 fn words(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> + '_ {
     path.split(|&byte| byte == b'/').filter(|word| !word.is_empty() && *word != b".").map(<[u8]>::to_vec)
+}
+
+/// Mounts a small overlay in a mount namespace of this worker's own.
+pub(super) fn probe(snapshots: &Path, context: &Context) -> Result<(), ExecutorError> {
+    let action = "try an overlay";
+    process::unshare(UnshareFlags::NEWNS).map_err(layer_error(action))?;
+    Overlay::open(snapshots, context.userxattr).and_then(|overlay| overlay.probe()).map_err(layer_error(action))
 }
 
 /// The directories of an active snapshot. The root of every tree is 0755, whatever the user's umask.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crossdock_snapshot::snapshotter::in_user_namespace;
 use rustix::mount::MountPropagationFlags;
 use rustix::process::{DumpableBehavior, Signal};
 use rustix::thread::UnshareFlags;
@@ -9,6 +10,7 @@ use rustix::thread::UnshareFlags;
 use super::blocked::{HostFacts, RefusedCall, diagnose};
 use super::launch::{Hello, IdPlan, Mapped};
 use super::serve::has_user_namespace;
+use super::sub_ids;
 use super::worker::Context;
 use crate::error::ExecutorError;
 use crate::kernel::process;
@@ -28,7 +30,6 @@ pub(super) fn enter(hello: &Hello, wait_for_map: impl FnOnce() -> Option<Mapped>
     }
     let own = UnshareFlags::NEWNS | UnshareFlags::NEWPID;
     let errno = |error: &io::Error| error.raw_os_error().unwrap_or(libc::EIO);
-    let mut one_id = false;
     if has_user_namespace(hello.ids) {
         process::unshare(own | UnshareFlags::NEWUSER)
             .map_err(|error| diagnose(RefusedCall::UnshareUser, errno(&error), &facts()))?;
@@ -38,8 +39,7 @@ pub(super) fn enter(hello: &Hello, wait_for_map: impl FnOnce() -> Option<Mapped>
             }
             IdPlan::OneId | IdPlan::HostRoot => Mapped::UseOneId,
         };
-        one_id = matches!(mapped, Mapped::UseOneId);
-        if one_id {
+        if matches!(mapped, Mapped::UseOneId) {
             map_one_id(uid.as_raw(), gid.as_raw())
                 .map_err(|error| diagnose(RefusedCall::IdMap, errno(&error), &facts()))?;
         }
@@ -54,7 +54,9 @@ pub(super) fn enter(hello: &Hello, wait_for_map: impl FnOnce() -> Option<Mapped>
     // What the host unmounts goes here too; what is mounted here stays here.
     let shielded = rustix::mount::mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::DOWNSTREAM);
     shielded.map_err(|error| diagnose(RefusedCall::Mount, error.raw_os_error(), &facts()))?;
-    Ok(Context { place, userxattr: has_user_namespace(hello.ids), one_id })
+    let map = fs_err::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let one_id = sub_ids::highest(&sub_ids::inside_ranges(&map)) == 1;
+    Ok(Context { place, userxattr: has_user_namespace(hello.ids) || in_user_namespace(), one_id })
 }
 
 /// Asks the kernel to end this process with its parent. Credential changes undo this.

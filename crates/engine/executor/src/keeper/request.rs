@@ -120,6 +120,10 @@ pub(crate) enum Request {
     /// Descriptor: where the tar goes.
     Export(ExportRequest),
     ReadFile(ReadFileRequest),
+    /// Try whether overlays can be mounted over this directory of snapshots.
+    Probe {
+        snapshots: HostPath,
+    },
     /// Make an empty active snapshot: `DIR/fs` and `DIR/work`.
     Prepare {
         directory: HostPath,
@@ -146,6 +150,7 @@ impl Request {
             Self::Walk(_) => "listing a snapshot",
             Self::Export(_) => "exporting a tree",
             Self::ReadFile(_) => "reading a file",
+            Self::Probe { .. } => "trying an overlay",
             Self::Prepare { .. } => "preparing a snapshot",
             Self::Commit { .. } => "committing a snapshot",
             Self::Remove { .. } => "removing a snapshot",

@@ -48,6 +48,11 @@ pub(crate) fn inside_ranges(map: &str) -> Vec<Range> {
     lines.collect()
 }
 
+/// The number after the highest id of some ranges.
+pub(crate) fn highest(ranges: &[Range]) -> u32 {
+    ranges.iter().map(|range| range.start.saturating_add(range.count)).max().unwrap_or_default()
+}
+
 /// The map of a user namespace in which the same ids exist. Ranges stay apart: the kernel takes no map across two of the parent's.
 pub(crate) fn identity_map(ranges: &[Range]) -> String {
     ranges.iter().map(|range| format!("{0} {0} {1}\n", range.start, range.count)).collect()
@@ -105,6 +110,7 @@ mod tests {
     fn a_nested_map_is_the_same_ids() {
         let ranges = inside_ranges("         0       1000          1\n         1     100000      65536\n");
         assert_eq!(identity_map(&ranges), "0 0 1\n1 1 65536\n");
+        assert_eq!(highest(&ranges), 65_537);
     }
 
     #[test]

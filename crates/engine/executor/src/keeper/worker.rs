@@ -57,6 +57,7 @@ fn dispatch(
             let file = layers::open_file(&request, context)?;
             (Reply::Opened { found: file.is_some() }, file)
         }
+        Request::Probe { snapshots } => plain(layers::probe(snapshots.as_path(), context).map(|()| Reply::Done)?),
         Request::Prepare { directory } => plain(layers::prepare(directory.as_path()).map(|()| Reply::Done)?),
         Request::Commit { directory } => plain(layers::commit(directory.as_path()).map(|()| Reply::Done)?),
         Request::Remove { directory } => plain(layers::remove(directory.as_path()).map(|()| Reply::Done)?),

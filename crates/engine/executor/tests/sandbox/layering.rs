@@ -21,6 +21,7 @@ pub const CASES: &[Case] = &[
     ("listings_are_those_of_the_layer", listings_are_those_of_the_layer),
     ("merged_trees_are_exported", merged_trees_are_exported),
     ("files_are_opened_through_links", files_are_opened_through_links),
+    ("overlays_can_be_tried", overlays_can_be_tried),
     ("bad_layers_are_refused", bad_layers_are_refused),
     ("cancelling_ends_unpacking", cancelling_ends_unpacking),
 ];
@@ -128,6 +129,14 @@ fn files_are_opened_through_links(world: &World) {
     assert_eq!(open("loop").unwrap_err().errno(), Some(libc::ELOOP));
 }
 
+fn overlays_can_be_tried(world: &World) {
+    let snapshots = world.state.path().join("tried");
+    world.keeper.probe_overlay(&snapshots, &Cancel::new()).unwrap();
+    assert_eq!(fs_err::read_dir(snapshots).unwrap().count(), 0);
+    let error = world.keeper.probe_overlay(std::path::Path::new("/proc"), &Cancel::new()).unwrap_err();
+    assert!(matches!(error, ExecutorError::Layer { .. }), "{error:?}");
+}
+
 fn bad_layers_are_refused(world: &World) {
     let upper = world.upper();
     let mut file = tempfile::tempfile().unwrap();
@@ -136,7 +145,7 @@ fn bad_layers_are_refused(world: &World) {
     let request = ApplyRequest { dest: upper.fs, lowers: Layers::default(), format: TreeFormat::Overlay };
     let error = world.keeper.apply(&request, &file, &Cancel::new()).unwrap_err();
     assert!(matches!(error, ExecutorError::Layer { .. }), "{error:?}");
-    if users::is_root() {
+    if users::part() == "root" {
         full_disk(world);
     }
 }

@@ -10,6 +10,7 @@
     reason = "this is a test program"
 )]
 
+mod blocking;
 mod cancelling;
 mod emulating;
 mod layering;
@@ -31,6 +32,9 @@ fn main() -> ExitCode {
     if let Some(what) = std::env::var_os(cancelling::VICTIM) {
         cancelling::be_a_victim(&what);
     }
+    if let Some(base) = std::env::var_os(blocking::TRIAL) {
+        blocking::try_a_step(&base);
+    }
     let filters: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let mut failures = run_suite(&filters);
     if std::env::var_os(users::PART).is_none() {
@@ -45,9 +49,16 @@ fn run_suite(filters: &[String]) -> usize {
         println!("skipped ({part}): no root file systems; see the reason above");
         return 0;
     };
-    let cases: Vec<Case> =
-        [running::CASES, mounting::CASES, layering::CASES, securing::CASES, emulating::CASES, cancelling::CASES]
-            .concat();
+    let cases: Vec<Case> = [
+        running::CASES,
+        mounting::CASES,
+        layering::CASES,
+        blocking::CASES,
+        securing::CASES,
+        emulating::CASES,
+        cancelling::CASES,
+    ]
+    .concat();
     let mut failures = 0;
     for (name, case) in cases {
         if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter.as_str())) {

@@ -16,13 +16,20 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Whether only one id exists in this part.
+pub fn has_one_id() -> bool {
+    matches!(part().as_str(), "one-id" | "contained")
+}
+
 /// Runs the suite as other users; only root can.
 pub fn run_as_others(filters: &[String]) -> usize {
     if !is_root() {
         println!("skipped: the suite as other users needs root");
         return 0;
     }
-    let mut failures = run_as("one-id", &["--reuid", "65534", "--regid", "65534"], filters);
+    let mut failures = run_as("one-id", 65534, 65534, filters);
+    failures += run_in("weak-root", &["setpriv", "--bounding-set", "-sys_admin"], filters, None);
+    failures += run_in("contained", &["unshare", "--user", "--map-root-user"], filters, None);
     let made = Command::new("useradd").args(["--system", "--no-create-home", "--shell", "/bin/false", USER]).status();
     if !made.is_ok_and(|status| status.success()) {
         println!("skipped: the suite as a user with sub-ids needs useradd, and no user {USER} yet");
@@ -31,12 +38,12 @@ pub fn run_as_others(filters: &[String]) -> usize {
     let lent = Command::new("usermod")
         .args(["--add-subuids", "700000-765535", "--add-subgids", "700000-765535", USER])
         .status();
-    let id = |flag: &str| {
+    let id = |flag: &str| -> u32 {
         let output = Command::new("id").args([flag, USER]).output().unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
     };
     if lent.is_ok_and(|status| status.success()) && crate::world::has_tool("newuidmap") {
-        failures += run_as("sub-ids", &["--reuid", &id("-u"), "--regid", &id("-g")], filters);
+        failures += run_as("sub-ids", id("-u"), id("-g"), filters);
     } else {
         println!("skipped: the suite as a user with sub-ids needs newuidmap (package uidmap) and usermod");
     }
@@ -44,19 +51,26 @@ pub fn run_as_others(filters: &[String]) -> usize {
     failures
 }
 
-fn run_as(part: &str, ids: &[&str], filters: &[String]) -> usize {
+fn run_as(part: &str, uid: u32, gid: u32, filters: &[String]) -> usize {
+    let (user, group) = (uid.to_string(), gid.to_string());
+    run_in(part, &["setpriv", "--reuid", &user, "--regid", &group, "--clear-groups"], filters, Some((uid, gid)))
+}
+
+/// Runs this program with these words in front.
+fn run_in(part: &str, words: &[&str], filters: &[String], owner: Option<(u32, u32)>) -> usize {
     let home = tempfile::tempdir().unwrap();
-    let numbers: Vec<u32> = ids.iter().filter_map(|word| word.parse().ok()).collect();
-    std::os::unix::fs::chown(home.path(), Some(numbers[0]), Some(numbers[1])).unwrap();
+    if let Some((uid, gid)) = owner {
+        std::os::unix::fs::chown(home.path(), Some(uid), Some(gid)).unwrap();
+    }
     let name = if part == "sub-ids" { USER } else { "nobody" };
-    let mut command = Command::new("setpriv");
-    command.args(ids).arg("--clear-groups").arg("--").arg(std::env::current_exe().unwrap()).args(filters);
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).arg("--").arg(std::env::current_exe().unwrap()).args(filters);
     command.env(PART, part).env("HOME", home.path()).env("TMPDIR", home.path()).env("USER", name).current_dir("/");
     match command.status() {
         Ok(status) if status.success() => 0,
         Ok(_) => 1,
         Err(error) => {
-            println!("skipped ({part}): setpriv: {error}");
+            println!("skipped ({part}): {}: {error}", words[0]);
             0
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -52,6 +53,8 @@ impl World {
             }
         }
         let state = tempfile::tempdir().unwrap();
+        // Some cases run steps as another user.
+        fs_err::set_permissions(state.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let keeper = Keeper::new(KeeperOptions::new(state.path()));
         Some(Self { keeper, state, tars, next: AtomicU32::new(0) })
     }
