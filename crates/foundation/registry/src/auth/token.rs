@@ -113,21 +113,24 @@ pub(super) async fn fetch(
     let bytes = read_limited(response, TOKEN_SIZE_MAX, &call).await?;
     if status.is_client_error() {
         let message = server_message(&bytes, status);
-        let credentials = host.auth.credential_use();
         // Whoever sent no credentials is told by the caller which image this was about.
         let refused = matches!(status.as_u16(), 401 | 403) || (credential.is_some() && status.as_u16() == 400);
-        return Err(if refused {
-            RegistryError::Unauthorized { host: host.name.clone(), message, credentials }.into()
-        } else {
-            fail(message).into()
-        });
+        if refused {
+            let credentials = host.auth.credential_use();
+            return Err(RegistryError::Unauthorized { host: host.name.clone(), message, credentials }.into());
+        }
+        return Err(fail(message).into());
     }
-    let answer: Answer =
-        serde_json::from_slice(&bytes).map_err(|_| fail("its answer is not the expected JSON".to_owned()))?;
+    read_answer(&bytes).map_err(|message| fail(message).into())
+}
+
+/// The token in a service's answer, or what is wrong with it.
+fn read_answer(bytes: &[u8]) -> Result<Token, String> {
+    let answer: Answer = serde_json::from_slice(bytes).map_err(|_| "its answer is not the expected JSON".to_owned())?;
     let token =
         answer.token.filter(|token| !token.is_empty()).or(answer.access_token).filter(|token| !token.is_empty());
     let header = token.and_then(|token| bearer_header(token.expose()));
-    let header = header.ok_or_else(|| fail("there is no token in its answer".to_owned()))?;
+    let header = header.ok_or_else(|| "there is no token in its answer".to_owned())?;
     let life_s = answer.expires_in.unwrap_or(LIFE_DEFAULT_S).min(LIFE_MAX_S);
     let good_s = life_s - LIFE_MARGIN_S.min(life_s / 4);
     Ok(Token { header, good_until: Instant::now() + Duration::from_secs(good_s) })
