@@ -19,7 +19,7 @@ pub enum Source<'a> {
         /// Whether their marks are `user.overlay.*`.
         userxattr: bool,
     },
-    /// A complete tree: a plain snapshot, or the root of a mounted overlay.
+    /// A complete tree: a plain snapshot, or the root of a mounted overlay (where the kernel may not show all hard links as such: prefer `Layers`).
     Tree(&'a Path),
 }
 

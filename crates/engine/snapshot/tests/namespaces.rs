@@ -8,7 +8,7 @@ mod inside;
 
 use std::path::Path;
 
-use crossdock_snapshot::snapshotter::testsuite::{Outcome, check};
+use crossdock_snapshot::snapshotter::testsuite::{Outcome, Right, check, rights};
 use crossdock_snapshot::snapshotter::{Overlay, Plain, Snapshotter, in_user_namespace};
 use inside::{Circumstances, inside};
 
@@ -41,6 +41,15 @@ fn suite_as_root() {
 #[test]
 fn suite_in_a_user_namespace() {
     inside("suite_in_a_user_namespace", Circumstances::UserNamespace, both_pass);
+}
+
+#[test]
+fn suite_with_sub_ids() {
+    inside("suite_with_sub_ids", Circumstances::SubIds, || {
+        both_pass();
+        let scratch = tempfile::tempdir().unwrap();
+        assert_eq!(rights(scratch.path()), [Right::Owners], "ids can be set there, devices cannot be made");
+    });
 }
 
 #[test]

@@ -151,3 +151,6 @@ fn below_error(path: &RootedPath) -> impl FnOnce(io::Error) -> DiffError {
 
 /// The directory changes are read from.
 type Upper = OwnedFd;
+
+#[cfg(test)]
+mod tests;

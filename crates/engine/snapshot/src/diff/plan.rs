@@ -195,7 +195,7 @@ impl Planner<'_> {
             ObjectKind::File if upper.size_bytes > 0 => {
                 let mut below = open_file(root, path.as_bytes()).map_err(below_error(path))?;
                 let mut above = open_file(self.upper.as_fd(), path.as_bytes()).map_err(read_error(path))?;
-                Ok(!same_content(&mut above, &mut below).map_err(read_error(path))?)
+                Ok(!same_content(&mut above, &mut below, upper.size_bytes).map_err(read_error(path))?)
             }
             _ => Ok(false),
         }

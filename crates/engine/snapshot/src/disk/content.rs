@@ -8,8 +8,10 @@ use rustix::io::Errno;
 
 /// A run of zero bytes this long becomes a hole.
 pub(crate) const HOLE_BYTES_MIN: usize = 64 << 10;
-/// Size of the buffer for copies and comparisons.
+/// Size of the buffer for copies.
 const BUFFER_BYTES: usize = 256 << 10;
+/// Size of each buffer for comparisons: most files are small, and most that differ do so early.
+const COMPARE_BYTES: usize = 64 << 10;
 
 /// Writes a new, empty file from front to back and leaves holes where long runs of zeros would stand.
 pub(crate) struct ContentWriter<'f> {
@@ -147,29 +149,19 @@ fn copy_buffered(mut from: &std::fs::File, mut to: &std::fs::File, start: u64, e
     Ok(())
 }
 
-/// Whether two files hold the same bytes.
-pub(crate) fn same_content(left: &mut dyn io::Read, right: &mut dyn io::Read) -> io::Result<bool> {
-    let (mut left_bytes, mut right_bytes) = (vec![0; BUFFER_BYTES], vec![0; BUFFER_BYTES]);
-    loop {
-        let got = fill(left, &mut left_bytes)?;
-        if got != fill(right, &mut right_bytes)? || left_bytes[..got] != right_bytes[..got] {
+/// Whether two files of `size_bytes` hold the same bytes.
+pub(crate) fn same_content(left: &mut dyn io::Read, right: &mut dyn io::Read, size_bytes: u64) -> io::Result<bool> {
+    let buffer_bytes = usize::try_from(size_bytes).unwrap_or(usize::MAX).min(COMPARE_BYTES);
+    let (mut left_bytes, mut right_bytes) = (vec![0; buffer_bytes], vec![0; buffer_bytes]);
+    let mut unread = size_bytes;
+    while unread > 0 {
+        let want = usize::try_from(unread).unwrap_or(usize::MAX).min(buffer_bytes);
+        left.read_exact(&mut left_bytes[..want])?;
+        right.read_exact(&mut right_bytes[..want])?;
+        if left_bytes[..want] != right_bytes[..want] {
             return Ok(false);
         }
-        if got < BUFFER_BYTES {
-            return Ok(true);
-        }
+        unread -= want as u64;
     }
-}
-
-fn fill(from: &mut dyn io::Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match from.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(got) => filled += got,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
+    Ok(true)
 }

@@ -47,3 +47,6 @@ impl Format {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

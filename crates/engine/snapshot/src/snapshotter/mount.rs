@@ -210,3 +210,6 @@ fn mount_error(what: String, target: &Path, source: io::Error, kernel: String) -
 pub(super) fn relative(id: &super::SnapshotId, part: &str) -> PathBuf {
     PathBuf::from(OsString::from_vec([id.as_str().as_bytes(), b"/", part.as_bytes()].concat()))
 }
+
+#[cfg(test)]
+mod tests;

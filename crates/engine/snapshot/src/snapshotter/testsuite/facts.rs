@@ -89,6 +89,13 @@ pub fn merged_facts(layers: &Layers) -> BTreeMap<RootedPath, Facts> {
     facts
 }
 
+/// The paths at which two trees differ, with both sides.
+pub fn differences(left: &BTreeMap<RootedPath, Facts>, right: &BTreeMap<RootedPath, Facts>) -> Vec<String> {
+    let paths: std::collections::BTreeSet<&RootedPath> = left.keys().chain(right.keys()).collect();
+    let differing = paths.into_iter().filter(|path| left.get(*path) != right.get(*path));
+    differing.map(|path| format!("{path}: {:?} and {:?}", left.get(path), right.get(path))).collect()
+}
+
 /// One line for every entry of a layer: `mode owner path`, and what it is. Text files of up to 40 bytes are shown.
 ///
 /// # Panics

@@ -10,9 +10,9 @@ mod scenarios;
 use std::io::{Read, Write};
 use std::path::Path;
 
-pub use facts::{Facts, layer_lines, merged_facts, tree_facts};
+pub use facts::{Facts, differences, layer_lines, merged_facts, tree_facts};
 pub use root::Root;
-pub use scenarios::{SCENARIOS, Scenario, rights};
+pub use scenarios::{Right, SCENARIOS, Scenario, rights};
 
 use super::{MountPlan, SnapshotId, Snapshotter};
 use crate::disk::IdPolicy;
@@ -20,11 +20,13 @@ use crate::export::ExportOptions;
 use crate::path::RootedPath;
 use crate::tar::{Reader, Writer};
 
-/// The layer of one scenario.
+/// The layers of one scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The scenario.
     pub name: &'static str,
+    /// The bytes of the layer below.
+    pub base: Vec<u8>,
     /// The bytes of the layer.
     pub layer: Vec<u8>,
 }
@@ -45,7 +47,7 @@ pub fn check(factory: &dyn Fn(&Path) -> Box<dyn Snapshotter>, scratch: &Path) ->
         let dir = scratch.join(scenario.name);
         fs_err::create_dir_all(dir.join("mount")).expect("make mount point");
         let snapshotter = factory(&dir.join("snapshots"));
-        outcomes.push(Outcome { name: scenario.name, layer: run(snapshotter.as_ref(), scenario, &dir.join("mount")) });
+        outcomes.push(run(snapshotter.as_ref(), scenario, &dir.join("mount")));
     }
     let dir = scratch.join("deep_chain");
     fs_err::create_dir_all(dir.join("mount")).expect("make mount point");
@@ -53,7 +55,7 @@ pub fn check(factory: &dyn Fn(&Path) -> Box<dyn Snapshotter>, scratch: &Path) ->
     outcomes
 }
 
-fn run(snapshotter: &dyn Snapshotter, scenario: &Scenario, mount: &Path) -> Vec<u8> {
+fn run(snapshotter: &dyn Snapshotter, scenario: &Scenario, mount: &Path) -> Outcome {
     let name = scenario.name;
     // The base: a step on nothing, like the rest.
     let base_layer = step(snapshotter, "base", &[], mount, 1_000_000_000, scenario.base, &[]);
@@ -70,13 +72,14 @@ fn run(snapshotter: &dyn Snapshotter, scenario: &Scenario, mount: &Path) -> Vec<
     let mut expected = committed.clone();
     // The committed directory still has the mount points; that the layer has not, its lines have shown.
     expected.retain(|path, _| !stubs.contains(path) || unpacked.contains_key(path));
-    assert_eq!(unpacked, expected, "{name}: tree after unpacking");
+    assert_eq!(differences(&unpacked, &expected), [""; 0], "{name}: tree after unpacking");
     let mut out = Vec::new();
     let mut writer = Writer::new(&mut out as &mut dyn Write);
     snapshotter.export(&[id("base"), id("changed")], ExportOptions::default(), &mut writer).expect("export");
     writer.finish().expect("finish export");
     unpack(snapshotter, "exported", &[], &out);
-    assert_eq!(view(snapshotter, "view_exported", &[id("exported")], mount), committed, "{name}: exported tree");
+    let exported = view(snapshotter, "view_exported", &[id("exported")], mount);
+    assert_eq!(differences(&exported, &committed), [""; 0], "{name}: exported tree");
 
     // Asked again, the answer is the same; without changes there is no answer.
     assert!(diff(snapshotter, "changed", &chain, &stubs) == layer, "{name}: a second diff has other bytes");
@@ -88,7 +91,7 @@ fn run(snapshotter: &dyn Snapshotter, scenario: &Scenario, mount: &Path) -> Vec<
         snapshotter.remove(&id(gone)).expect("remove");
         assert!(snapshotter.usage(&id(gone)).is_err(), "{name}: {gone} is still there");
     }
-    layer
+    Outcome { name, base: base_layer, layer }
 }
 
 /// More layers than one overlay takes; every layer adds, replaces and deletes.
