@@ -7,8 +7,8 @@
 
 pub mod apply;
 pub mod compression;
-pub mod diff;
 pub mod content_hash;
+pub mod diff;
 pub mod disk;
 pub mod entry;
 pub mod export;
