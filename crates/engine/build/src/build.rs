@@ -22,6 +22,9 @@ use crate::perform::Steps;
 use crate::result::Output;
 use crate::{BuildError, Engine};
 
+/// How often a build looks again at a context that changed while it was read.
+const CHANGED_RETRIES: u32 = 2;
+
 /// The directories of a build.
 #[derive(Debug, Clone)]
 pub struct LocalContexts {
@@ -77,10 +80,22 @@ impl Build {
     /// # Errors
     /// The first failure; everything else of the build is stopped.
     pub fn run(engine: &Engine, request: &BuildRequest, progress: &Progress) -> Result<BuildReport, BuildFailure> {
+        let mut tries = 0;
+        loop {
+            match Self::once(engine, request, progress) {
+                // The bytes copied were not those the key was made of: look again, then give up (decision 4).
+                Err(failure) if failure.source.is_source_changed() && tries < CHANGED_RETRIES => tries += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn once(engine: &Engine, request: &BuildRequest, progress: &Progress) -> Result<BuildReport, BuildFailure> {
         let lease = engine.store().lease().map_err(BuildError::from)?;
         let locals = Locals::new(engine.store(), &request.contexts);
         let steps = Arc::new(Steps::new(engine, &lease, progress, locals));
         let solver = Solver::start(Arc::clone(&steps), SolverOptions { parallel_executions_max: None });
+        let _stop = engine.stop.on_cancel(solver.canceller());
         let bridge = EngineBridge::new(Arc::clone(&steps), solver);
         let outcome = crossdock_frontend::build(&bridge, &request.options).map_err(|error| {
             if engine.is_cancelled() { BuildError::Cancelled } else { BuildError::Frontend(Box::new(error)) }

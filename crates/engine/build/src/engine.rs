@@ -25,8 +25,10 @@ pub struct Engine {
     pub(crate) client: Client,
     pub(crate) keeper: Keeper,
     host: Arc<OnceLock<Arc<Host>>>,
-    /// The end of everything this engine does.
+    /// The end of every request to the keeper that belongs to no step.
     pub(crate) cancel: Cancel,
+    /// The wish to stop, with what it has to stop: the solvers of running builds.
+    pub(crate) stop: crossdock_solver::Cancel,
 }
 
 impl Engine {
@@ -38,7 +40,7 @@ impl Engine {
         let store = Store::open(&options.state)?;
         let client = Client::from_environment()?;
         let keeper = Keeper::new(KeeperOptions::new(&options.state));
-        Ok(Self { store, client, keeper, host: Arc::default(), cancel: Cancel::new() })
+        Ok(Self { store, client, keeper, host: Arc::default(), cancel: Cancel::new(), stop: crossdock_solver::Cancel::new() })
     }
 
     /// The content store.
@@ -63,6 +65,7 @@ impl Engine {
 
     /// Ends everything this engine is doing; called by the handler of Ctrl-C.
     pub fn cancel(&self) {
+        self.stop.cancel();
         self.client.cancel();
         self.cancel.cancel();
     }

@@ -74,6 +74,9 @@ pub enum BuildError {
     PlatformNotHere { name: String, platform: String },
     #[error("patterns {patterns:?}: {source}")]
     Pattern { patterns: String, source: crossdock_dockerfile::ignore::IgnoreError },
+    /// A source of COPY or ADD that is not there. `hint` names the ignore pattern that hides it, or names like it.
+    #[error("failed to compute cache key: failed to calculate checksum of {place}: {path:?}: not found{hint}")]
+    SourceMissing { place: String, path: String, hint: String },
     #[error("tag is needed when pushing to registry")]
     NoNameToPush,
     #[error("the records of {what} cannot be read: {source}")]
@@ -105,6 +108,17 @@ impl BuildError {
         match self {
             Self::Step(step) => Some(step),
             _ => None,
+        }
+    }
+
+    /// Whether a file of the context changed while it was read.
+    pub fn is_source_changed(&self) -> bool {
+        match self {
+            Self::File(error) => error.is_source_changed(),
+            Self::Tree(error) => crossdock_source::local::is_changed(error),
+            Self::Step(step) => step.source.is_source_changed(),
+            Self::Shared(error) => error.is_source_changed(),
+            _ => false,
         }
     }
 

@@ -14,7 +14,7 @@ use crossdock_registry::Client;
 use crossdock_dockerfile::ignore::Patterns;
 use crossdock_snapshot::content_hash;
 use crossdock_snapshot::path::RootedPath;
-use crossdock_snapshot::tree::Tree;
+use crossdock_snapshot::tree::{Tree, TreeError};
 use crossdock_solver::{CacheKey, Cancel, ContentDigest, ContentKey, ContentSelector, Executed, Execution, Explanation, Found, Performer, Stored, content_selectors};
 use serde::{Deserialize, Serialize};
 
@@ -181,6 +181,18 @@ impl Steps {
         Ok(Executed { results: vec![output], identity: None })
     }
 
+    fn digest_input(&self, vertex: &Vertex, input: usize, source: &Output) -> Result<ContentDigest, BuildError> {
+        let tree = self.tree_of(source)?;
+        let mut digests = Vec::new();
+        for selector in content_selectors(&vertex.op, vertex.inputs.len(), input) {
+            let digest = selected(tree.as_ref(), &selector).map_err(|error| source_missing(error, source, &selector.path))?;
+            digests.extend_from_slice(&digest.0);
+        }
+        let mut hasher = crossdock_oci::Hasher::new();
+        hasher.update(&digests);
+        Ok(ContentDigest::from_raw(hasher.finish_raw()))
+    }
+
     fn announce(&self, vertex: &Vertex, started: Option<Timestamp>, completed: Option<Timestamp>, cached: bool, error: &str) {
         self.progress.emit(Event::Vertex(crossdock_progress::Vertex {
             digest: vertex.digest,
@@ -236,14 +248,13 @@ impl Performer for Steps {
     }
 
     fn content_digest(&self, vertex: &Vertex, input: usize, source: &Output, _cancel: &Cancel) -> Result<ContentDigest, BuildError> {
-        let tree = self.tree_of(source)?;
-        let mut digests = Vec::new();
-        for selector in content_selectors(&vertex.op, vertex.inputs.len(), input) {
-            digests.extend_from_slice(&selected(tree.as_ref(), &selector)?.0);
+        let digest = self.digest_input(vertex, input, source);
+        if let Err(error) = &digest {
+            // The step never starts: it is shown all the same, because it is the one that failed.
+            let now = Timestamp::now();
+            self.announce(vertex, Some(now), Some(now), false, &error.to_string());
         }
-        let mut hasher = crossdock_oci::Hasher::new();
-        hasher.update(&digests);
-        Ok(ContentDigest::from_raw(hasher.finish_raw()))
+        digest
     }
 
     fn execute(&self, execution: Execution<'_, Output>) -> Result<Executed<Output>, BuildError> {
@@ -302,4 +313,20 @@ fn selected(tree: &dyn Tree, selector: &ContentSelector) -> Result<content_hash:
         selection.exclude = Some(&excluded);
     }
     Ok(content_hash::digest(tree, &selection)?)
+}
+
+/// A missing source in BuildKit's words, with the pattern that hides it or names like it.
+fn source_missing(error: BuildError, source: &Output, path: &str) -> BuildError {
+    let BuildError::Tree(TreeError::NotFound { path: missing, near }) = &error else { return error };
+    let (place, hidden) = match source {
+        Output::Local(tree) => ("the build context", tree.hidden_by(missing)),
+        Output::Layers(_) => ("the stage it is copied from", None),
+    };
+    let names: Vec<String> = near.iter().map(|name| format!("\"/{name}\"")).collect();
+    let hint = match (hidden, names.is_empty()) {
+        (Some(pattern), _) => format!(" (it is hidden by the pattern {pattern:?} of the ignore file)"),
+        (None, false) => format!(" (did you mean {}?)", names.join(" or ")),
+        (None, true) => String::new(),
+    };
+    BuildError::SourceMissing { place: place.to_owned(), path: path.to_owned(), hint }
 }

@@ -163,6 +163,14 @@ impl<P: Performer> Solver<P> {
         let _ = self.messages.send(Message::CancelAll);
     }
 
+    /// A handle that does what [`Solver::cancel_all`] does, for whoever hears of the user's wish to stop.
+    pub fn canceller(&self) -> impl Fn() + Send + use<P> {
+        let messages = self.messages.clone();
+        move || {
+            let _ = messages.send(Message::CancelAll);
+        }
+    }
+
     /// Cancels what is still wanted and waits until every call of the performer has returned, stores included.
     pub fn close(self) {
         drop(self);

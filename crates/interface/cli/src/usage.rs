@@ -43,7 +43,8 @@ pub fn report(error: &clap::Error) -> ExitCode {
 fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
     match error.get(kind)? {
         ContextValue::String(text) => Some(text.clone()),
-        ContextValue::Strings(texts) => texts.first().cloned(),
+        // Of several suggestions the longest is the word itself, not its alias.
+        ContextValue::Strings(texts) => texts.iter().max_by_key(|text| text.len()).cloned(),
         _ => None,
     }
 }

@@ -54,6 +54,8 @@ pub(super) fn detect(source: &dyn Tree, path: &RootedPath) -> Result<Option<Arch
             let want = source.content(&path)?;
             Ok(Some(Archive { path, members, first: first.entry, packed, want }))
         }
+        // A header that is one but names something outside: an archive, and a bad one. Anything else is no archive.
+        Err(source @ TarError::Path { .. }) => Err(FileError::Archive { archive: path, source }),
         Ok(None) | Err(_) => Ok(None),
     }
 }

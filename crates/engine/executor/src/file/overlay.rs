@@ -147,14 +147,30 @@ impl Overlay {
 
     /// Whether the base decides what is at `path`, when the upper layer itself says nothing about it.
     fn base_shows(&self, path: &RootedPath) -> bool {
-        for above in path.ancestors() {
-            match self.upper.get(&above) {
-                None => {}
-                Some(Upper::Removed) => return false,
-                Some(Upper::Made(made)) => return made.entry.is_dir() && !made.hides,
-            }
+        match self.nearest_above(path) {
+            None => true,
+            Some(Upper::Removed) => false,
+            Some(Upper::Made(made)) => made.entry.is_dir() && !made.hides,
         }
-        true
+    }
+
+    /// The change at the nearest directory above `path` that has one.
+    ///
+    /// In path order everything between a directory and a path beneath it lies beneath the directory as well, so each step
+    /// goes to the last change before, and from there to what it has in common with `path`: no look at every ancestor.
+    fn nearest_above(&self, path: &RootedPath) -> Option<&Upper> {
+        let (found, upper) = self.upper.range(..path).next_back()?;
+        if path.starts_with(found) {
+            return Some(upper);
+        }
+        let mut common = common_dir(found, path);
+        loop {
+            let (found, upper) = self.upper.range(..=&common).next_back()?;
+            if path.starts_with(found) {
+                return Some(upper);
+            }
+            common = common_dir(found, path);
+        }
     }
 
     fn beneath(&self, dir: &RootedPath) -> impl Iterator<Item = (&RootedPath, &Upper)> {
@@ -182,6 +198,13 @@ impl Overlay {
         let names = self.links.get(&made.inode).map_or(1, Vec::len);
         Node { entry: made.entry.clone(), inode: made.inode, link_count: u32::try_from(names).unwrap_or(u32::MAX) }
     }
+}
+
+/// The deepest directory that both paths lie in.
+fn common_dir(left: &RootedPath, right: &RootedPath) -> RootedPath {
+    let shared = left.components().zip(right.components()).take_while(|(a, b)| a == b);
+    let names: Vec<&[u8]> = shared.map(|(name, _)| name).collect();
+    RootedPath::parse(names.join(&b'/')).unwrap_or_default()
 }
 
 impl Tree for Overlay {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crossdock_llb::{CopyAction, FileAction, FileActionKind, FileOp, MkDirAction};
-use crossdock_snapshot::{Entry, Mtime, Tree};
+use crossdock_snapshot::{Entry, Mtime, Node, RootedPath, Tree, TreeError};
 
 use super::fixture::{MemoryTree, path};
 use super::{layer_of, plan_op};
@@ -144,4 +144,44 @@ fn implied_times_are_no_part_of_the_recipe() {
     op.actions[0].input = Some(0);
     let recipes = [1, 2].map(|seconds| plan_op(&op, &[tree(seconds)]).unwrap().recipe);
     assert_eq!(recipes[0], recipes[1]);
+}
+
+/// As deep as a path may be; test threads have the same small stacks as the engine's.
+#[test]
+fn deep_directories_do_not_exhaust_the_stack() {
+    let deep = "d/".repeat(8000) + "f";
+    let mut tree = MemoryTree::default();
+    for above in path(&deep).ancestors() {
+        tree.add(Entry::dir(above, 0o755), b"");
+    }
+    tree.add(Entry::file(path(&deep), 0, 0o644), b"deep");
+    let source: Arc<dyn Tree> = Arc::new(OneBranch(tree));
+    let plan = plan_op(&copy_op("/", false), &[Arc::clone(&source)]).unwrap();
+    assert_eq!(plan.len(), 8002);
+    let mkdir = MkDirAction { path: deep, mode: 0o755, make_parents: true, owner: None, timestamp_ns: None };
+    let kind = FileActionKind::MkDir(mkdir);
+    let op = FileOp { actions: vec![FileAction { input: None, secondary_input: None, output: Some(0), kind }] };
+    assert_eq!(plan_op(&op, &[]).unwrap().len(), 8001);
+}
+
+/// A tree in which every directory has one name: looking for it costs one look-up.
+struct OneBranch(MemoryTree);
+
+impl Tree for OneBranch {
+    fn lookup(&self, path: &RootedPath) -> Result<Option<Node>, TreeError> {
+        Ok(self.0.nodes.get(path).map(|(node, _)| node.clone()))
+    }
+
+    fn read_dir(&self, dir: &RootedPath) -> Result<Vec<Node>, TreeError> {
+        let names = ["d", "f"].map(|name| dir.join(name));
+        Ok(names.into_iter().flatten().filter_map(|path| self.lookup(&path).ok().flatten()).collect())
+    }
+
+    fn open(&self, path: &RootedPath) -> Result<Box<dyn std::io::Read + Send>, TreeError> {
+        self.0.open(path)
+    }
+
+    fn content(&self, path: &RootedPath) -> Result<[u8; 32], TreeError> {
+        self.0.content(path)
+    }
 }
