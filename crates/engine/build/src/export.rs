@@ -182,7 +182,23 @@ impl Steps {
         }
         let from = PushFrom { store: &self.store, lease: &self.lease };
         let report = push(&self.client, from, &wanted, names, by_digest, step)?;
+        self.remember_pushed(image, finished, names)?;
         Ok(report.uploaded)
+    }
+
+    /// Notes which repositories hold the layers now, so that the next push to the same registry mounts them.
+    fn remember_pushed(&self, image: &AssembledImage, finished: &[Finished], names: &[Reference]) -> Result<(), BuildError> {
+        for (manifest, result) in image.manifests.iter().zip(finished) {
+            for (layer, id) in manifest.layers.iter().zip(&result.layers) {
+                let Some(row) = self.layers.get(id)? else { continue };
+                self.layers.update(id, || row, |row| {
+                    for blob in row.blobs.iter_mut().filter(|blob| blob.digest == layer.descriptor.digest) {
+                        names.iter().for_each(|name| blob.add_origin(&name.name()));
+                    }
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn write_archive(&self, step: &Step, image: &AssembledImage, finished: &[Finished], spec: &OutputSpec, dest: &Dest, names: &[Reference]) -> Result<(), BuildError> {

@@ -143,7 +143,25 @@ impl Engine {
             Ok(_) => step.done(),
             Err(error) => step.failed(&error.to_string()),
         }
-        Ok(report?)
+        let report = report?;
+        self.remember_pushed(image, &wanted, names)?;
+        Ok(report)
+    }
+
+    /// Notes in the image's row which repositories hold its blobs now, so that the next push to the same registry mounts them.
+    fn remember_pushed(&self, image: &LocalImage, pushed: &PushImage, names: &[Reference]) -> Result<(), BuildError> {
+        let mut row = image.row.clone();
+        for blob in &pushed.blobs {
+            let origins = row.origins.entry(blob.descriptor.digest.to_string()).or_insert_with(|| blob.origins.clone());
+            for name in names.iter().map(Reference::name) {
+                if !origins.contains(&name) {
+                    origins.push(name);
+                }
+            }
+        }
+        let documents = pushed.manifests.iter().map(|manifest| manifest.descriptor.digest);
+        let blobs: Vec<_> = pushed.blobs.iter().map(|blob| blob.descriptor.digest).chain(documents).collect();
+        Ok(self.images().put(image.reference.as_ref(), &row, &blobs)?)
     }
 
     /// Repositories that hold a blob of a kept image: from the image's row, else from its layer's.
@@ -197,11 +215,7 @@ impl Engine {
         if let Some(row) = layers.get(id)? {
             layers.update(id, || row.clone(), |row| {
                 for blob in row.blobs.iter_mut().filter(|blob| blob.digest == descriptor.digest) {
-                    for origin in origins {
-                        if !blob.origins.contains(origin) {
-                            blob.origins.push(origin.clone());
-                        }
-                    }
+                    origins.iter().for_each(|origin| blob.add_origin(origin));
                 }
             })?;
         }

@@ -57,7 +57,8 @@ impl Steps {
         for blob in &row.blobs {
             let inherited = blob.method.is_none() && !form.force;
             let same = blob.method.as_ref() == Some(&form.method.id());
-            if (inherited || same) && (!blob.origins.is_empty() || self.store.has(blob.digest)?) {
+            let elsewhere = inherited && !blob.origins.is_empty();
+            if (inherited || same) && (elsewhere || self.store.has(blob.digest)?) {
                 return Ok(Some(named(row, diff_id, blob, form.family)));
             }
         }

@@ -209,7 +209,8 @@ impl Steps {
     fn is_whole(&self, output: &StoredOutput) -> Result<bool, BuildError> {
         for (at, id) in output.layers.iter().enumerate() {
             let Some(row) = self.layers.get(id)? else { return Ok(false) };
-            let mut found = row.blobs.iter().any(|blob| !blob.origins.is_empty());
+            // A layer made here is whole when it is here: where it was pushed to may be gone tomorrow.
+            let mut found = row.blobs.iter().any(|blob| blob.method.is_none() && !blob.origins.is_empty());
             for blob in &row.blobs {
                 found = found || self.store.has(blob.digest)?;
             }

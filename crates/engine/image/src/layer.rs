@@ -74,6 +74,13 @@ impl LayerBlob {
         media_type::layer_compression(&self.media_type)
     }
 
+    /// Notes that this repository holds the blob.
+    pub fn add_origin(&mut self, repository: &str) {
+        if !self.origins.iter().any(|known| known == repository) {
+            self.origins.push(repository.to_owned());
+        }
+    }
+
     /// The blob as a manifest names it.
     pub fn descriptor(&self) -> Descriptor {
         Descriptor::new(self.media_type.clone(), self.digest, self.size)
@@ -111,11 +118,7 @@ impl LayerRow {
         match self.blobs.iter_mut().find(|known| known.digest == blob.digest && known.media_type == blob.media_type) {
             None => self.blobs.push(blob),
             Some(known) => {
-                for origin in blob.origins {
-                    if !known.origins.contains(&origin) {
-                        known.origins.push(origin);
-                    }
-                }
+                blob.origins.iter().for_each(|origin| known.add_origin(origin));
                 known.method = known.method.take().or(blob.method);
             }
         }
