@@ -81,8 +81,6 @@ pub enum BuildError {
     NoNameToPush,
     #[error("the records of {what} cannot be read: {source}")]
     Record { what: String, source: serde_json::Error },
-    #[error("{path} was built for {machine}, but the image is for {platform}: {why}")]
-    WrongMachine { path: String, machine: String, platform: Platform, why: String },
 }
 
 /// A step that failed, and where it stands.

@@ -3,15 +3,16 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 
 use crossdock_emulation::{Host, Means};
 use crossdock_executor::keeper::{ExecStdio, Layers as Directories};
 use crossdock_executor::sandbox::{EmulatorSpec, ExecOutcome, ExecSpec, MountSource, RootSpec, SandboxMount, UpperSpec};
-use crossdock_executor::{Cancel, ExecutorError, HostPath};
+use crossdock_executor::{Cancel, ExecutorError, HostPath, KeeperMode};
 use crossdock_image::LayerId;
 use crossdock_llb::{ExecOp, MountKind, Vertex};
 use crossdock_oci::{Platform, Timestamp, VertexDigest};
-use crossdock_progress::{Event, Log, Progress};
+use crossdock_progress::{Event, Line, Log, Progress, Warning};
 
 use crate::BuildError;
 use crate::perform::Steps;
@@ -30,6 +31,7 @@ impl Steps {
         };
         let mounts = self.mounts(op, inputs, cancel)?;
         let platform = vertex.platform.clone().unwrap_or_else(Platform::host);
+        self.warn_of_one_id(vertex)?;
         let emulator = emulator_of(&self.host, &platform)?;
         let lowers = self.directories(&stack, cancel)?;
         let id = self.store.new_snapshot(&self.lease)?;
@@ -40,7 +42,7 @@ impl Steps {
         fill_spec(&mut spec, op);
         spec.mounts = mounts;
         spec.emulator = emulator.spec;
-        let outcome = self.run_logged(vertex, &spec, cancel);
+        let outcome = self.run_logged(vertex, &spec, emulator.name.as_deref(), cancel);
         let finished = outcome.and_then(|outcome| check_outcome(op, &outcome, emulator.name.as_deref()));
         if let Err(error) = finished {
             // The directory belongs to the lease: what cannot be removed now goes with the next collection.
@@ -56,6 +58,16 @@ impl Steps {
 
     fn directories(&self, stack: &[LayerId], cancel: &Cancel) -> Result<Directories, BuildError> {
         self.unpacker.directories(stack, &self.fetcher, &|layer| self.shown_at(layer), cancel)
+    }
+
+    /// Says once, at the first process of a build, what cannot work when there is only one id.
+    fn warn_of_one_id(&self, vertex: &Vertex) -> Result<(), BuildError> {
+        let KeeperMode::OneId { reason } = self.keeper.mode()? else { return Ok(()) };
+        if !self.warned_of_one_id.swap(true, Ordering::Relaxed) {
+            let short = format!("SingleId: every file of a RUN step belongs to root here, and changing owners fails: {reason}");
+            self.progress.emit(Event::Warning(Warning { vertex: vertex.digest, level: 1, short, detail: Vec::new(), url: String::new() }));
+        }
+        Ok(())
     }
 
     /// Mounts besides the root.
@@ -88,8 +100,17 @@ impl Steps {
         }
     }
 
-    /// Runs a step with its output going to the step's log.
-    fn run_logged(&self, vertex: &Vertex, spec: &ExecSpec, cancel: &Cancel) -> Result<ExecOutcome, BuildError> {
+    /// Runs a step with its output going to the step's log; an emulated one is marked by a line that shows its time.
+    fn run_logged(&self, vertex: &Vertex, spec: &ExecSpec, emulator: Option<&str>, cancel: &Cancel) -> Result<ExecOutcome, BuildError> {
+        let mark = emulator.map(|name| Line::begin(&self.progress, vertex.digest, &format!("emulated by {name}")));
+        let outcome = self.run_piped(vertex, spec, cancel);
+        if let Some(line) = mark {
+            line.done();
+        }
+        outcome
+    }
+
+    fn run_piped(&self, vertex: &Vertex, spec: &ExecSpec, cancel: &Cancel) -> Result<ExecOutcome, BuildError> {
         let (out_read, out_write) = pipe()?;
         let (err_read, err_write) = pipe()?;
         let stdio = ExecStdio { stdin: None, stdout: Some(out_write), stderr: Some(err_write) };

@@ -1,6 +1,7 @@
 //! In: what the solver wants done. Out: results, records, progress. Never: a decision of the solver's.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossdock_content::{Lease, Link, Space, Store};
@@ -45,6 +46,7 @@ pub struct Steps {
     pub(crate) locals: Locals,
     pub(crate) cancel: crossdock_executor::Cancel,
     pub(crate) recipes: Flights,
+    pub(crate) warned_of_one_id: AtomicBool,
     /// The step that brought each base layer: downloads are shown under it.
     brought_by: Mutex<HashMap<LayerId, VertexDigest>>,
     /// When each running step began.
@@ -87,6 +89,7 @@ impl Steps {
             locals,
             cancel: engine.cancel.clone(),
             recipes: Flights::default(),
+            warned_of_one_id: AtomicBool::new(false),
             brought_by: Mutex::default(),
             began: Mutex::default(),
             used: Mutex::default(),

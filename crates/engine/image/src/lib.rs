@@ -7,7 +7,6 @@
 pub mod assemble;
 pub mod chunk;
 pub mod compress;
-pub mod elf;
 mod error;
 pub mod layer;
 pub mod local;

@@ -15,12 +15,15 @@ mod table;
 use crossdock_build::{Engine, EngineOptions};
 use crossdock_oci::{Platform, PlatformError};
 
-use crate::error::{CliError, result};
+use crate::error::{CliError, result, say};
 
 /// Opens the engine over the user's state directory.
 pub fn engine() -> Result<Engine, CliError> {
     let state = crossdock_content::root_default()?;
     let engine = Engine::open(&EngineOptions { state })?;
+    for warning in engine.client().warnings() {
+        say(&format!("WARNING: {warning}"));
+    }
     interrupt::watch(&engine);
     Ok(engine)
 }
