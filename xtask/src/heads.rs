@@ -9,7 +9,12 @@ const EMPTY_NAMES: [&str; 8] = ["util", "utils", "common", "core", "helper", "he
 pub fn check(sources: &[Source]) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for source in sources {
-        let head: String = source.text.lines().take_while(|line| line.starts_with("//!") || line.is_empty()).collect::<Vec<_>>().join(" ");
+        let head: String = source
+            .text
+            .lines()
+            .take_while(|line| line.starts_with("//!") || line.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ");
         if !source.is_test() && !["In:", "Out:", "Never:"].iter().all(|word| head.contains(word)) {
             breaches.push(Breach::new(&source.path, 1, "the head does not say `//! In: … Out: … Never: …`"));
         }

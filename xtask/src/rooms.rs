@@ -7,8 +7,23 @@ use crate::Breach;
 
 /// The rooms in import order: a room imports only rooms above it (ARCHITECTURE.md).
 const ROOMS: [&str; 17] = [
-    "oci", "content", "progress", "registry", "llb", "dockerfile", "frontend", "solver", "snapshot", "image", "source",
-    "emulation", "executor", "exporter", "build", "cli", "testkit",
+    "oci",
+    "content",
+    "progress",
+    "registry",
+    "llb",
+    "dockerfile",
+    "frontend",
+    "solver",
+    "snapshot",
+    "image",
+    "source",
+    "emulation",
+    "executor",
+    "exporter",
+    "build",
+    "cli",
+    "testkit",
 ];
 
 /// Checks every room's `[dependencies]`; tests may import any room.
@@ -41,7 +56,11 @@ fn check_room(manifest: &Path, text: &str, place: usize) -> Vec<Breach> {
         let name: String = tail.chars().take_while(char::is_ascii_alphanumeric).collect();
         let imported = ROOMS.iter().position(|known| *known == name);
         if section == "[dependencies]" && imported.is_none_or(|imported| imported >= place) {
-            breaches.push(Breach::new(manifest, at + 1, format!("{} must not import {name}: imports point upwards in the table only", ROOMS[place])));
+            breaches.push(Breach::new(
+                manifest,
+                at + 1,
+                format!("{} must not import {name}: imports point upwards in the table only", ROOMS[place]),
+            ));
         }
     }
     breaches

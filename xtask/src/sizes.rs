@@ -22,17 +22,29 @@ pub fn allowed(root: &Path) -> HashSet<String> {
 pub fn check(sources: &[Source], allowed: &HashSet<String>) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for source in sources {
-        let name = source.path.to_string_lossy().split_once("/crates/").map_or_else(String::new, |(_, tail)| format!("crates/{tail}"));
+        let name = source
+            .path
+            .to_string_lossy()
+            .split_once("/crates/")
+            .map_or_else(String::new, |(_, tail)| format!("crates/{tail}"));
         let lines = source.code_lines();
         if lines > FILE_LINES_MAX && !allowed.contains(&name) {
-            breaches.push(Breach::new(&source.path, lines, format!("{lines} lines of code, the wall is {FILE_LINES_MAX}: find the seam")));
+            breaches.push(Breach::new(
+                &source.path,
+                lines,
+                format!("{lines} lines of code, the wall is {FILE_LINES_MAX}: find the seam"),
+            ));
         }
         if source.is_test() {
             continue;
         }
         for (function, line, length) in functions(&source.text) {
             if length > FUNCTION_LINES_MAX && !allowed.contains(&format!("{name} {function}")) {
-                breaches.push(Breach::new(&source.path, line, format!("function {function} has {length} lines, at most {FUNCTION_LINES_MAX}")));
+                breaches.push(Breach::new(
+                    &source.path,
+                    line,
+                    format!("function {function} has {length} lines, at most {FUNCTION_LINES_MAX}"),
+                ));
             }
         }
     }
@@ -49,7 +61,9 @@ fn functions(text: &str) -> Vec<(String, usize, usize)> {
         let words: Vec<&str> = code.split(' ').collect();
         let Some(position) = words.iter().position(|word| *word == "fn") else { continue };
         let is_signature = words[..position].iter().all(|word| {
-            matches!(*word, "pub" | "const" | "unsafe" | "async" | "extern") || word.starts_with("pub(") || word.starts_with('"')
+            matches!(*word, "pub" | "const" | "unsafe" | "async" | "extern")
+                || word.starts_with("pub(")
+                || word.starts_with('"')
         });
         if !is_signature {
             continue;
@@ -62,7 +76,9 @@ fn functions(text: &str) -> Vec<(String, usize, usize)> {
             continue;
         }
         let indent = &line[..line.len() - code.len()];
-        let end = lines[at..].iter().position(|line| line.strip_prefix(indent).is_some_and(|rest| rest == "}" || rest == ";"));
+        let end = lines[at..]
+            .iter()
+            .position(|line| line.strip_prefix(indent).is_some_and(|rest| rest == "}" || rest == ";"));
         if let Some(length) = end {
             found.push((name, at + 1, length + 1));
         }

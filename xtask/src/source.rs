@@ -14,7 +14,11 @@ impl Source {
     pub fn is_test(&self) -> bool {
         self.path.components().any(|part| {
             let part = part.as_os_str().to_string_lossy();
-            part == "tests" || part == "tests.rs" || part == "benches" || part == "fuzz_targets" || part.ends_with("_tests.rs")
+            part == "tests"
+                || part == "tests.rs"
+                || part == "benches"
+                || part == "fuzz_targets"
+                || part.ends_with("_tests.rs")
         })
     }
 

@@ -10,11 +10,20 @@ use crate::resolve::ChosenImage;
 ///
 /// # Errors
 /// When manifest and config do not fit together; those of the store.
-pub fn register_layers(layers: &Layers, reference: &Reference, image: &ChosenImage, local: bool) -> Result<Vec<LayerId>, BuildError> {
+pub fn register_layers(
+    layers: &Layers,
+    reference: &Reference,
+    image: &ChosenImage,
+    local: bool,
+) -> Result<Vec<LayerId>, BuildError> {
     let diffs = &image.config.view.rootfs.diff_ids;
     let descriptors = &image.manifest.view.layers;
     if diffs.len() != descriptors.len() {
-        return Err(BuildError::LayerCount { reference: reference.clone(), layers: descriptors.len(), diffs: diffs.len() });
+        return Err(BuildError::LayerCount {
+            reference: reference.clone(),
+            layers: descriptors.len(),
+            diffs: diffs.len(),
+        });
     }
     let created = image.config.view.created.unwrap_or(Timestamp::from_seconds(0));
     let mut ids = Vec::with_capacity(diffs.len());

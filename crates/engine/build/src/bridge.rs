@@ -3,7 +3,9 @@
 use std::io::Read;
 use std::sync::{Arc, Mutex};
 
-use crossdock_frontend::bridge::{Bridge, BridgeError, DirEntry, FileKind, FileStat, ImageRequest, RefId, ResolvedImage, Warning};
+use crossdock_frontend::bridge::{
+    Bridge, BridgeError, DirEntry, FileKind, FileStat, ImageRequest, RefId, ResolvedImage, Warning,
+};
 use crossdock_llb::Definition;
 use crossdock_oci::Platform;
 use crossdock_progress::{Event, Progress};
@@ -93,7 +95,10 @@ impl Bridge for EngineBridge {
         match self.steps.resolver.resolve(&request.reference, &request.platform, request.mode) {
             Ok((image, stale)) => {
                 if let Some(reason) = stale {
-                    step.warn(&format!("StaleBaseImage: {} could not be resolved anew, its last known digest is used: {reason}", request.reference.familiar()));
+                    step.warn(&format!(
+                        "StaleBaseImage: {} could not be resolved anew, its last known digest is used: {reason}",
+                        request.reference.familiar()
+                    ));
                 }
                 step.done();
                 Ok(image)

@@ -111,23 +111,29 @@ impl Build {
 }
 
 /// Solves, exports and makes durable what the frontend asked for.
-fn finish_build(engine: &Engine, request: &BuildRequest, steps: &Arc<Steps>, bridge: EngineBridge, outcome: BuildOutcome) -> Result<BuildReport, BuildError> {
-        check_platforms(steps, &outcome)?;
-        let finished = solve(&bridge, &outcome)?;
-        let export = ExportRequest {
-            outputs: request.outputs.clone(),
-            names: request.names.clone(),
-            annotations: request.annotations.clone(),
-            epoch: outcome.source_date_epoch,
-            force_index: outcome.multi_platform && request.options.platforms.len() <= 1,
-        };
-        let image = steps.export(&finished, &export)?;
-        steps.mark_used()?;
-        // Stores of records are still under way: the solver ends first, then what was made is made durable.
-        let EngineBridge { solver, .. } = bridge;
-        solver.close();
-        engine.store().sync_snapshots()?;
-        Ok(BuildReport { image, graphs: Vec::new(), outcome: Some(outcome) })
+fn finish_build(
+    engine: &Engine,
+    request: &BuildRequest,
+    steps: &Arc<Steps>,
+    bridge: EngineBridge,
+    outcome: BuildOutcome,
+) -> Result<BuildReport, BuildError> {
+    check_platforms(steps, &outcome)?;
+    let finished = solve(&bridge, &outcome)?;
+    let export = ExportRequest {
+        outputs: request.outputs.clone(),
+        names: request.names.clone(),
+        annotations: request.annotations.clone(),
+        epoch: outcome.source_date_epoch,
+        force_index: outcome.multi_platform && request.options.platforms.len() <= 1,
+    };
+    let image = steps.export(&finished, &export)?;
+    steps.mark_used()?;
+    // Stores of records are still under way: the solver ends first, then what was made is made durable.
+    let EngineBridge { solver, .. } = bridge;
+    solver.close();
+    engine.store().sync_snapshots()?;
+    Ok(BuildReport { image, graphs: Vec::new(), outcome: Some(outcome) })
 }
 
 /// Says before the first step that a platform cannot be run here, when some step of it has to (decision 15).

@@ -40,7 +40,14 @@ impl Engine {
         let store = Store::open(&options.state)?;
         let client = Client::from_environment()?;
         let keeper = Keeper::new(KeeperOptions::new(&options.state));
-        Ok(Self { store, client, keeper, host: Arc::default(), cancel: Cancel::new(), stop: crossdock_solver::Cancel::new() })
+        Ok(Self {
+            store,
+            client,
+            keeper,
+            host: Arc::default(),
+            cancel: Cancel::new(),
+            stop: crossdock_solver::Cancel::new(),
+        })
     }
 
     /// The content store.

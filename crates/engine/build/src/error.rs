@@ -39,13 +39,17 @@ pub enum BuildError {
     Document { reference: Reference, source: DocumentError },
     #[error("{reference} is not in the local image store, and the registry was not to be asked")]
     NotLocal { reference: Reference },
-    #[error("{reference}: the manifest names {layers} layers, the config {diffs}: the image is broken; pull it again or tell its publisher")]
+    #[error(
+        "{reference}: the manifest names {layers} layers, the config {diffs}: the image is broken; pull it again or tell its publisher"
+    )]
     LayerCount { reference: Reference, layers: usize, diffs: usize },
     #[error("{reference}: layer type {media_type} is not supported")]
     LayerType { reference: Reference, media_type: String },
     #[error("layer {layer} is gone from the store and no repository is known to hold it; build again with --no-cache")]
     LayerGone { layer: String },
-    #[error("layer {layer} unpacks to {got}, its image says {want}: the image is broken; pull it again or tell its publisher")]
+    #[error(
+        "layer {layer} unpacks to {got}, its image says {want}: the image is broken; pull it again or tell its publisher"
+    )]
     DiffMismatch { layer: String, want: String, got: String },
     #[error("process {process} did not complete successfully: {outcome}")]
     Process { process: String, outcome: String },
@@ -70,7 +74,9 @@ pub enum BuildError {
     Name { source: crossdock_oci::ReferenceError },
     #[error("no command specified: the image has neither ENTRYPOINT nor CMD; give one behind the image's name")]
     NoCommand,
-    #[error("{name} is an index, and its manifest for {platform} is not in the local store; `crossdock pull` it without --platform, or push one platform under a name of its own")]
+    #[error(
+        "{name} is an index, and its manifest for {platform} is not in the local store; `crossdock pull` it without --platform, or push one platform under a name of its own"
+    )]
     PlatformNotHere { name: String, platform: String },
     #[error("patterns {patterns:?}: {source}")]
     Pattern { patterns: String, source: crossdock_dockerfile::ignore::IgnoreError },
@@ -123,7 +129,9 @@ impl BuildError {
     /// Whether somebody asked for the end.
     pub fn is_cancelled(&self) -> bool {
         match self {
-            Self::Cancelled | Self::Executor(ExecutorError::Cancelled) | Self::Registry(crossdock_registry::RegistryError::Cancelled) => true,
+            Self::Cancelled
+            | Self::Executor(ExecutorError::Cancelled)
+            | Self::Registry(crossdock_registry::RegistryError::Cancelled) => true,
             Self::Step(step) => step.source.is_cancelled(),
             Self::Shared(error) => error.is_cancelled(),
             _ => false,

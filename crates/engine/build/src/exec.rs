@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 
 use crossdock_emulation::{Host, Means};
 use crossdock_executor::keeper::{ExecStdio, Layers as Directories};
-use crossdock_executor::sandbox::{EmulatorSpec, ExecOutcome, ExecSpec, MountSource, RootSpec, SandboxMount, UpperSpec};
+use crossdock_executor::sandbox::{
+    EmulatorSpec, ExecOutcome, ExecSpec, MountSource, RootSpec, SandboxMount, UpperSpec,
+};
 use crossdock_executor::{Cancel, ExecutorError, HostPath, KeeperMode};
 use crossdock_image::LayerId;
 use crossdock_llb::{ExecOp, MountKind, Vertex};
@@ -23,7 +25,13 @@ const LOG_READ_BYTES: usize = 32 << 10;
 
 impl Steps {
     /// Runs a process on the layers of its root mount and keeps what it changed as a layer.
-    pub(crate) fn run_exec(&self, vertex: &Vertex, op: &ExecOp, inputs: &[Output], cancel: &Cancel) -> Result<Output, BuildError> {
+    pub(crate) fn run_exec(
+        &self,
+        vertex: &Vertex,
+        op: &ExecOp,
+        inputs: &[Output],
+        cancel: &Cancel,
+    ) -> Result<Output, BuildError> {
         let root = op.mounts.iter().find(|mount| mount.dest == "/");
         let stack = match root.and_then(|mount| mount.input) {
             None => Vec::new(),
@@ -37,7 +45,8 @@ impl Steps {
         let id = self.store.new_snapshot(&self.lease)?;
         let directory = self.store.snapshot_root().join(&id);
         self.keeper.prepare(&directory, cancel)?;
-        let upper = UpperSpec { fs: HostPath::from(directory.join("fs")), work: HostPath::from(directory.join("work")) };
+        let upper =
+            UpperSpec { fs: HostPath::from(directory.join("fs")), work: HostPath::from(directory.join("work")) };
         let mut spec = ExecSpec::new(RootSpec::Overlay { lowers, upper: Some(upper) }, op.meta.args.clone());
         fill_spec(&mut spec, op);
         spec.mounts = mounts;
@@ -64,8 +73,15 @@ impl Steps {
     fn warn_of_one_id(&self, vertex: &Vertex) -> Result<(), BuildError> {
         let KeeperMode::OneId { reason } = self.keeper.mode()? else { return Ok(()) };
         if !self.warned_of_one_id.swap(true, Ordering::Relaxed) {
-            let short = format!("SingleId: every file of a RUN step belongs to root here, and changing owners fails: {reason}");
-            self.progress.emit(Event::Warning(Warning { vertex: vertex.digest, level: 1, short, detail: Vec::new(), url: String::new() }));
+            let short =
+                format!("SingleId: every file of a RUN step belongs to root here, and changing owners fails: {reason}");
+            self.progress.emit(Event::Warning(Warning {
+                vertex: vertex.digest,
+                level: 1,
+                short,
+                detail: Vec::new(),
+                url: String::new(),
+            }));
         }
         Ok(())
     }
@@ -75,13 +91,17 @@ impl Steps {
         let mut mounts = Vec::new();
         for mount in op.mounts.iter().filter(|mount| mount.dest != "/") {
             let source = match (&mount.kind, mount.input) {
-                (MountKind::Tmpfs { size_bytes }, _) => MountSource::Tmpfs { size_bytes: u64::try_from(*size_bytes).unwrap_or(0) },
+                (MountKind::Tmpfs { size_bytes }, _) => {
+                    MountSource::Tmpfs { size_bytes: u64::try_from(*size_bytes).unwrap_or(0) }
+                }
                 (MountKind::Bind, Some(input)) => {
                     let lowers = self.bind_source(inputs, input, cancel)?;
                     let root = RootSpec::Overlay { lowers, upper: None };
                     MountSource::Tree { root, selector: mount.selector.clone() }
                 }
-                (kind, _) => return Err(BuildError::Unsupported { what: format!("RUN --mount of {}", mount_name(kind)) }),
+                (kind, _) => {
+                    return Err(BuildError::Unsupported { what: format!("RUN --mount of {}", mount_name(kind)) });
+                }
             };
             mounts.push(SandboxMount { dest: mount.dest.clone(), readonly: mount.readonly, source });
         }
@@ -96,12 +116,21 @@ impl Steps {
                 let layer = self.materialise(tree)?;
                 self.directories(&[layer], cancel)
             }
-            None => Err(BuildError::BadSource { source_name: format!("input {input}"), reason: "the step has no such input" }),
+            None => Err(BuildError::BadSource {
+                source_name: format!("input {input}"),
+                reason: "the step has no such input",
+            }),
         }
     }
 
     /// Runs a step with its output going to the step's log; an emulated one is marked by a line that shows its time.
-    fn run_logged(&self, vertex: &Vertex, spec: &ExecSpec, emulator: Option<&str>, cancel: &Cancel) -> Result<ExecOutcome, BuildError> {
+    fn run_logged(
+        &self,
+        vertex: &Vertex,
+        spec: &ExecSpec,
+        emulator: Option<&str>,
+        cancel: &Cancel,
+    ) -> Result<ExecOutcome, BuildError> {
         let mark = emulator.map(|name| Line::begin(&self.progress, vertex.digest, &format!("emulated by {name}")));
         let outcome = self.run_piped(vertex, spec, cancel);
         if let Some(line) = mark {
@@ -176,7 +205,11 @@ const fn mount_name(kind: &MountKind) -> &'static str {
 }
 
 fn check_outcome(op: &ExecOp, outcome: &ExecOutcome, emulator: Option<&str>) -> Result<(), BuildError> {
-    let fine = if op.meta.valid_exit_codes.is_empty() { outcome.code == 0 } else { op.meta.valid_exit_codes.contains(&outcome.code) };
+    let fine = if op.meta.valid_exit_codes.is_empty() {
+        outcome.code == 0
+    } else {
+        op.meta.valid_exit_codes.contains(&outcome.code)
+    };
     if fine {
         return Ok(());
     }
@@ -217,7 +250,11 @@ fn quote(text: &str) -> String {
 fn explain_exec(error: BuildError, op: &ExecOp, platform: &Platform) -> BuildError {
     match error {
         BuildError::Executor(failure @ ExecutorError::ExecFailed { .. }) => {
-            let hint = if failure.errno() == Some(libc_enoexec()) { format!(" (is the program built for {platform}?)") } else { String::new() };
+            let hint = if failure.errno() == Some(libc_enoexec()) {
+                format!(" (is the program built for {platform}?)")
+            } else {
+                String::new()
+            };
             process_error(op, format!("{failure}{hint}"))
         }
         other => other,
@@ -230,7 +267,8 @@ const fn libc_enoexec() -> i32 {
 }
 
 fn pipe() -> Result<(File, OwnedFd), BuildError> {
-    let (read, write) = std::io::pipe().map_err(|source| BuildError::Io { path: "a pipe for the step's output".to_owned(), source })?;
+    let (read, write) =
+        std::io::pipe().map_err(|source| BuildError::Io { path: "a pipe for the step's output".to_owned(), source })?;
     Ok((File::from(OwnedFd::from(read)), OwnedFd::from(write)))
 }
 

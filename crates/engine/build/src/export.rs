@@ -10,7 +10,9 @@ use crossdock_exporter::layout::{LayoutImage, LayoutKind, write_dir, write_tar};
 use crossdock_exporter::push::{PushFrom, PushImage, document, push};
 use crossdock_exporter::{Dest, ExportError, OutputKind, OutputSpec};
 use crossdock_image::assemble::PlatformImage;
-use crossdock_image::{Annotations, AssembleOptions, AssembledImage, ImageKind, ImageRow, Images, LayerId, Method, assemble};
+use crossdock_image::{
+    Annotations, AssembleOptions, AssembledImage, ImageKind, ImageRow, Images, LayerId, Method, assemble,
+};
 use crossdock_oci::media_type::Family;
 use crossdock_oci::{Descriptor, ImageConfigView, Platform, Reference, Timestamp};
 use crossdock_progress::Step;
@@ -50,20 +52,28 @@ pub struct ExportedImage {
 
 impl Steps {
     /// Carries results out, each output under a step of its own. Gives the image that was kept, if one was.
-    pub(crate) fn export(&self, finished: &[Finished], request: &ExportRequest) -> Result<Option<ExportedImage>, BuildError> {
+    pub(crate) fn export(
+        &self,
+        finished: &[Finished],
+        request: &ExportRequest,
+    ) -> Result<Option<ExportedImage>, BuildError> {
         let mut kept: Option<ExportedImage> = None;
-        let only_cache = !request.outputs.is_empty() && request.outputs.iter().all(|spec| spec.kind == OutputKind::CacheOnly);
+        let only_cache =
+            !request.outputs.is_empty() && request.outputs.iter().all(|spec| spec.kind == OutputKind::CacheOnly);
         if only_cache {
             return Ok(None);
         }
-        let is_image = |spec: &&OutputSpec| matches!(spec.kind, OutputKind::Image | OutputKind::Oci | OutputKind::Docker);
+        let is_image =
+            |spec: &&OutputSpec| matches!(spec.kind, OutputKind::Image | OutputKind::Oci | OutputKind::Docker);
         // Whatever else is asked for, the result stays in the image store (decision 14).
         if !request.outputs.iter().any(|spec| is_image(&spec)) {
             self.export_image(finished, &OutputSpec::new(OutputKind::Image), request, &mut kept)?;
         }
         for spec in &request.outputs {
             match spec.kind {
-                OutputKind::Image | OutputKind::Oci | OutputKind::Docker => self.export_image(finished, spec, request, &mut kept)?,
+                OutputKind::Image | OutputKind::Oci | OutputKind::Docker => {
+                    self.export_image(finished, spec, request, &mut kept)?
+                }
                 OutputKind::Local => self.export_local(finished, spec)?,
                 OutputKind::Tar => self.export_tar(finished, spec)?,
                 OutputKind::CacheOnly => {}
@@ -72,7 +82,13 @@ impl Steps {
         Ok(kept)
     }
 
-    fn export_image(&self, finished: &[Finished], spec: &OutputSpec, request: &ExportRequest, kept: &mut Option<ExportedImage>) -> Result<(), BuildError> {
+    fn export_image(
+        &self,
+        finished: &[Finished],
+        spec: &OutputSpec,
+        request: &ExportRequest,
+        kept: &mut Option<ExportedImage>,
+    ) -> Result<(), BuildError> {
         let title = match spec.kind {
             OutputKind::Oci => "exporting to oci image format",
             OutputKind::Docker if spec.dest.is_some() => "exporting to docker image format",
@@ -83,7 +99,14 @@ impl Steps {
         end(step, outcome)
     }
 
-    fn export_image_under(&self, step: &Step, finished: &[Finished], spec: &OutputSpec, request: &ExportRequest, kept: &mut Option<ExportedImage>) -> Result<(), BuildError> {
+    fn export_image_under(
+        &self,
+        step: &Step,
+        finished: &[Finished],
+        spec: &OutputSpec,
+        request: &ExportRequest,
+        kept: &mut Option<ExportedImage>,
+    ) -> Result<(), BuildError> {
         if spec.kind == OutputKind::Docker && spec.dest.is_some() && finished.len() != 1 {
             return Err(ExportError::DockerManifestList.into());
         }
@@ -109,7 +132,13 @@ impl Steps {
         Ok(())
     }
 
-    fn assemble(&self, step: &Step, finished: &[Finished], spec: &OutputSpec, request: &ExportRequest) -> Result<AssembledImage, BuildError> {
+    fn assemble(
+        &self,
+        step: &Step,
+        finished: &[Finished],
+        spec: &OutputSpec,
+        request: &ExportRequest,
+    ) -> Result<AssembledImage, BuildError> {
         let method = Method::new(spec.compression, spec.compression_level)?;
         let family = if spec.uses_oci_types() { Family::Oci } else { Family::Docker };
         let form = LayerForm { method, family, force: spec.force_compression };
@@ -121,7 +150,12 @@ impl Steps {
         }
         line.done();
         let epoch = spec.source_date_epoch.map(Timestamp::from_seconds).or(request.epoch);
-        let options = AssembleOptions { family, annotations: request.annotations.clone(), epoch, force_index: request.force_index };
+        let options = AssembleOptions {
+            family,
+            annotations: request.annotations.clone(),
+            epoch,
+            force_index: request.force_index,
+        };
         let image = assemble(&self.store, &self.lease, images, &options)?;
         for manifest in &image.manifests {
             step.line(&format!("exporting manifest {}", manifest.descriptor.digest)).done();
@@ -134,7 +168,13 @@ impl Steps {
     }
 
     /// Keeps the image under its names, or under its digest.
-    fn keep(&self, step: &Step, image: &AssembledImage, finished: &[Finished], names: &[Reference]) -> Result<(), BuildError> {
+    fn keep(
+        &self,
+        step: &Step,
+        image: &AssembledImage,
+        finished: &[Finished],
+        names: &[Reference],
+    ) -> Result<(), BuildError> {
         let images = Images::new(&self.store);
         let created = image.manifests.iter().filter_map(|m| m.config.view.created).max().unwrap_or_else(Timestamp::now);
         let origins = self.origins(image, finished)?;
@@ -152,7 +192,11 @@ impl Steps {
     }
 
     /// Who holds the layers that are not stored here.
-    fn origins(&self, image: &AssembledImage, finished: &[Finished]) -> Result<std::collections::BTreeMap<String, Vec<String>>, BuildError> {
+    fn origins(
+        &self,
+        image: &AssembledImage,
+        finished: &[Finished],
+    ) -> Result<std::collections::BTreeMap<String, Vec<String>>, BuildError> {
         let mut origins = std::collections::BTreeMap::new();
         for (manifest, result) in image.manifests.iter().zip(finished) {
             for (layer, id) in manifest.layers.iter().zip(&result.layers) {
@@ -166,11 +210,20 @@ impl Steps {
         Ok(origins)
     }
 
-    fn push(&self, step: &Step, image: &AssembledImage, finished: &[Finished], names: &[Reference], by_digest: bool) -> Result<u64, BuildError> {
+    fn push(
+        &self,
+        step: &Step,
+        image: &AssembledImage,
+        finished: &[Finished],
+        names: &[Reference],
+        by_digest: bool,
+    ) -> Result<u64, BuildError> {
         let origins = self.origins(image, finished)?;
         let mut wanted = PushImage::default();
         for manifest in &image.manifests {
-            wanted.add_manifest(&manifest.manifest, &|descriptor| origins.get(&descriptor.digest.to_string()).cloned().unwrap_or_default());
+            wanted.add_manifest(&manifest.manifest, &|descriptor| {
+                origins.get(&descriptor.digest.to_string()).cloned().unwrap_or_default()
+            });
             let parcel = document(manifest.manifest.descriptor(), manifest.manifest.raw.clone());
             match &image.index {
                 Some(_) => wanted.manifests.push(parcel),
@@ -187,21 +240,38 @@ impl Steps {
     }
 
     /// Notes which repositories hold the layers now, so that the next push to the same registry mounts them.
-    fn remember_pushed(&self, image: &AssembledImage, finished: &[Finished], names: &[Reference]) -> Result<(), BuildError> {
+    fn remember_pushed(
+        &self,
+        image: &AssembledImage,
+        finished: &[Finished],
+        names: &[Reference],
+    ) -> Result<(), BuildError> {
         for (manifest, result) in image.manifests.iter().zip(finished) {
             for (layer, id) in manifest.layers.iter().zip(&result.layers) {
                 let Some(row) = self.layers.get(id)? else { continue };
-                self.layers.update(id, || row, |row| {
-                    for blob in row.blobs.iter_mut().filter(|blob| blob.digest == layer.descriptor.digest) {
-                        names.iter().for_each(|name| blob.add_origin(&name.name()));
-                    }
-                })?;
+                self.layers.update(
+                    id,
+                    || row,
+                    |row| {
+                        for blob in row.blobs.iter_mut().filter(|blob| blob.digest == layer.descriptor.digest) {
+                            names.iter().for_each(|name| blob.add_origin(&name.name()));
+                        }
+                    },
+                )?;
             }
         }
         Ok(())
     }
 
-    fn write_archive(&self, step: &Step, image: &AssembledImage, finished: &[Finished], spec: &OutputSpec, dest: &Dest, names: &[Reference]) -> Result<(), BuildError> {
+    fn write_archive(
+        &self,
+        step: &Step,
+        image: &AssembledImage,
+        finished: &[Finished],
+        spec: &OutputSpec,
+        dest: &Dest,
+        names: &[Reference],
+    ) -> Result<(), BuildError> {
         for (manifest, result) in image.manifests.iter().zip(finished) {
             for (layer, id) in manifest.layers.iter().zip(&result.layers) {
                 self.ensure_blob(id, &layer.descriptor)?;
@@ -219,7 +289,9 @@ impl Steps {
         let file = open_archive(spec.kind.name(), dest)?;
         let mut buffered = std::io::BufWriter::with_capacity(1 << 20, file);
         write_tar(&self.store, kind, &layout, &mut buffered)?;
-        let file = buffered.into_inner().map_err(|error| BuildError::Io { path: describe(dest), source: error.into_error() })?;
+        let file = buffered
+            .into_inner()
+            .map_err(|error| BuildError::Io { path: describe(dest), source: error.into_error() })?;
         file.finish()?;
         line.done();
         Ok(())
@@ -273,8 +345,11 @@ impl Steps {
     fn write_split_tar(&self, finished: &[Finished], out: &mut dyn std::io::Write) -> Result<(), BuildError> {
         let mut writer = crossdock_snapshot::tar::Writer::new(out);
         for result in finished {
-            let prefix = crossdock_snapshot::path::RootedPath::parse(result.platform.file_name()).expect("a platform makes a plain name");
-            writer.append(&crossdock_snapshot::entry::Entry::dir(prefix.clone(), 0o755), &mut std::io::empty()).map_err(ExportError::from)?;
+            let prefix = crossdock_snapshot::path::RootedPath::parse(result.platform.file_name())
+                .expect("a platform makes a plain name");
+            writer
+                .append(&crossdock_snapshot::entry::Entry::dir(prefix.clone(), 0o755), &mut std::io::empty())
+                .map_err(ExportError::from)?;
             self.with_tree_tar(result, |tar| Ok(crossdock_exporter::files::append_below(tar, &prefix, &mut writer)?))?;
         }
         writer.finish().map_err(ExportError::from)?;
@@ -282,10 +357,16 @@ impl Steps {
     }
 
     /// Runs `read` on the tar of a finished tree.
-    fn with_tree_tar<T>(&self, result: &Finished, read: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, BuildError>) -> Result<T, BuildError> {
-        let layers = self.unpacker.directories(&result.layers, &self.fetcher, &|layer| self.shown_at(layer), &self.cancel)?;
+    fn with_tree_tar<T>(
+        &self,
+        result: &Finished,
+        read: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, BuildError>,
+    ) -> Result<T, BuildError> {
+        let layers =
+            self.unpacker.directories(&result.layers, &self.fetcher, &|layer| self.shown_at(layer), &self.cancel)?;
         let request = TreeExport { layers };
-        let (mut reader, writer) = std::io::pipe().map_err(|source| BuildError::Io { path: "a pipe for the files".to_owned(), source })?;
+        let (mut reader, writer) =
+            std::io::pipe().map_err(|source| BuildError::Io { path: "a pipe for the files".to_owned(), source })?;
         std::thread::scope(|scope| {
             let (keeper, request, cancel) = (&self.keeper, &request, &self.cancel);
             let export = scope.spawn(move || {

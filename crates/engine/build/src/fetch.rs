@@ -113,7 +113,10 @@ impl Fetcher {
                     })
                 })
                 .collect();
-            workers.into_iter().map(|worker| worker.join().unwrap_or(Err(BuildError::ThreadDied { doing: "fetching layers" }))).collect()
+            workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or(Err(BuildError::ThreadDied { doing: "fetching layers" })))
+                .collect()
         });
         results.into_iter().collect()
     }

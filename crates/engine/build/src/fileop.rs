@@ -55,7 +55,10 @@ impl Steps {
     fn plan(&self, op: &FileOp, output: u32, trees: &[Arc<dyn Tree>]) -> Result<LayerPlan, BuildError> {
         let now = Timestamp::now();
         let now = Mtime::from_seconds(i64::try_from(now.seconds()).unwrap_or(i64::MAX));
-        let spool = || tempfile::tempfile_in(self.store.root()).map(|file| fs_err::File::from_parts(file, "the unpacked files of an archive"));
+        let spool = || {
+            tempfile::tempfile_in(self.store.root())
+                .map(|file| fs_err::File::from_parts(file, "the unpacked files of an archive"))
+        };
         let options = PlanOptions { now, unknown_owner: UnknownOwner::Refuse, patterns: &compile, spool: &spool };
         Ok(plan(op, output, trees, &options)?)
     }
@@ -79,10 +82,14 @@ impl Steps {
             let id = LayerId::of_diff(written.diff_id);
             let media_type = media_type::OCI_LAYER.to_owned();
             let blob = LayerBlob { media_type, digest, size, method: Some("tar".to_owned()), origins: Vec::new() };
-            self.layers.update(&id, || LayerRow::new(id.clone(), Some(written.diff_id), Timestamp::now()), |row| {
-                row.add_blob(blob);
-                row.uncompressed_size = size;
-            })?;
+            self.layers.update(
+                &id,
+                || LayerRow::new(id.clone(), Some(written.diff_id), Timestamp::now()),
+                |row| {
+                    row.add_blob(blob);
+                    row.uncompressed_size = size;
+                },
+            )?;
             let links = [Link::Row(Space::Layer, id.as_str().to_owned())];
             self.store.put_row(Space::Recipe, &recipe, id.as_str().as_bytes(), &links)?;
             Ok(id)
@@ -104,8 +111,19 @@ impl Steps {
 
     /// A directory of the user as one layer: for mounts, which never show the live directory (decision 4).
     pub(crate) fn materialise(&self, tree: &Arc<ContextTree>) -> Result<LayerId, BuildError> {
-        let copy = crossdock_llb::CopyAction { src: "/".into(), dest: "/".into(), dir_copy_contents: true, create_dest_path: true, ..Default::default() };
-        let action = crossdock_llb::FileAction { input: None, secondary_input: Some(0), output: Some(0), kind: crossdock_llb::FileActionKind::Copy(copy) };
+        let copy = crossdock_llb::CopyAction {
+            src: "/".into(),
+            dest: "/".into(),
+            dir_copy_contents: true,
+            create_dest_path: true,
+            ..Default::default()
+        };
+        let action = crossdock_llb::FileAction {
+            input: None,
+            secondary_input: Some(0),
+            output: Some(0),
+            kind: crossdock_llb::FileActionKind::Copy(copy),
+        };
         let trees: [Arc<dyn Tree>; 1] = [Arc::clone(tree) as Arc<dyn Tree>];
         let plan = self.plan(&FileOp { actions: vec![action] }, 0, &trees)?;
         self.layer_of(&plan)

@@ -59,13 +59,22 @@ impl Engine {
     ///
     /// # Errors
     /// When the registry does not give it.
-    pub fn pull(&self, reference: &Reference, platforms: &[Platform], progress: &Progress) -> Result<PullReport, BuildError> {
+    pub fn pull(
+        &self,
+        reference: &Reference,
+        platforms: &[Platform],
+        progress: &Progress,
+    ) -> Result<PullReport, BuildError> {
         let lease = self.store.lease()?;
         let resolver = Resolver::new(&self.store, &self.client, &lease);
         let step = progress.step(&format!("pulling {}", reference.tagged_or_latest()));
         let mode = crossdock_frontend::bridge::ResolveMode::Pull;
         let target = resolver.target(reference, mode)?;
-        let wanted = if platforms.is_empty() { all_platforms(&target.descriptor.media_type, &target.raw) } else { platforms.to_vec() };
+        let wanted = if platforms.is_empty() {
+            all_platforms(&target.descriptor.media_type, &target.raw)
+        } else {
+            platforms.to_vec()
+        };
         let wanted = if wanted.is_empty() { vec![Platform::host()] } else { wanted };
         let mut report = (0, 0);
         let mut blobs = Vec::new();
@@ -80,16 +89,37 @@ impl Engine {
                 chosen_platforms.push(image.platform);
             }
         }
-        let row = ImageRow { target: target.descriptor, kind: ImageKind::Pulled, created: Timestamp::now(), origins: BTreeMap::new() };
+        let row = ImageRow {
+            target: target.descriptor,
+            kind: ImageKind::Pulled,
+            created: Timestamp::now(),
+            origins: BTreeMap::new(),
+        };
         let named = reference.tagged_or_latest();
-        let named = if named.tag().is_some() { Some(named.name_only().with_tag(named.tag().unwrap_or("latest")).map_err(|source| BuildError::Name { source })?) } else { None };
+        let named = if named.tag().is_some() {
+            Some(
+                named
+                    .name_only()
+                    .with_tag(named.tag().unwrap_or("latest"))
+                    .map_err(|source| BuildError::Name { source })?,
+            )
+        } else {
+            None
+        };
         Images::new(&self.store).put(named.as_ref(), &row, &blobs)?;
         step.done();
         let image = LocalImage { reference: named, row };
         Ok(PullReport { image, platforms: chosen_platforms, existing: report.0, fetched: report.1 })
     }
 
-    fn fetch_layers(&self, reference: &Reference, image: &ChosenImage, lease: &Lease, step: &Step, report: &mut (usize, usize)) -> Result<(), BuildError> {
+    fn fetch_layers(
+        &self,
+        reference: &Reference,
+        image: &ChosenImage,
+        lease: &Lease,
+        step: &Step,
+        report: &mut (usize, usize),
+    ) -> Result<(), BuildError> {
         let layers = Layers::new(&self.store);
         let fetcher = Fetcher::new(&self.store, &self.client, lease);
         let shown = ShownAt { progress: step.progress().clone(), vertex: step.digest() };
@@ -119,13 +149,21 @@ impl Engine {
         let images = self.images();
         let name = image.reference.as_ref().map_or_else(|| image.row.target.digest.to_string(), Reference::familiar);
         let raw = images.document("image", &image.row.target, &name)?;
-        let mut wanted = PushImage { target: Some(document(image.row.target.clone(), raw.clone())), ..PushImage::default() };
+        let mut wanted =
+            PushImage { target: Some(document(image.row.target.clone(), raw.clone())), ..PushImage::default() };
         let manifests = images.manifests(image)?;
         if media_type::is_index(&image.row.target.media_type) {
-            let index = Index::parse(raw).map_err(|source| crossdock_image::ImageError::Document { subject: "index", digest: image.row.target.digest, source })?;
+            let index = Index::parse(raw).map_err(|source| crossdock_image::ImageError::Document {
+                subject: "index",
+                digest: image.row.target.digest,
+                source,
+            })?;
             for entry in &index.view.manifests {
                 if !manifests.iter().any(|manifest| manifest.descriptor.digest == entry.digest) {
-                    return Err(BuildError::PlatformNotHere { name, platform: entry.platform.as_ref().map_or_else(|| entry.digest.to_string(), ToString::to_string) });
+                    return Err(BuildError::PlatformNotHere {
+                        name,
+                        platform: entry.platform.as_ref().map_or_else(|| entry.digest.to_string(), ToString::to_string),
+                    });
                 }
             }
         }
@@ -136,7 +174,8 @@ impl Engine {
                 wanted.manifests.push(document(manifest.descriptor(), manifest.raw.clone()));
             }
         }
-        let step = progress.step(&format!("pushing {}", names.first().map_or_else(|| name.clone(), Reference::to_string)));
+        let step =
+            progress.step(&format!("pushing {}", names.first().map_or_else(|| name.clone(), Reference::to_string)));
         let from = PushFrom { store: &self.store, lease: &lease };
         let report = push(&self.client, from, &wanted, names, false, &step);
         match &report {
@@ -165,27 +204,52 @@ impl Engine {
     }
 
     /// Repositories that hold a blob of a kept image: from the image's row, else from its layer's.
-    fn blob_origins(&self, image: &LocalImage, layers: &Layers, manifest: &crossdock_oci::Manifest, blob: &crossdock_oci::Descriptor) -> Vec<String> {
+    fn blob_origins(
+        &self,
+        image: &LocalImage,
+        layers: &Layers,
+        manifest: &crossdock_oci::Manifest,
+        blob: &crossdock_oci::Descriptor,
+    ) -> Vec<String> {
         if let Some(known) = image.row.origins.get(&blob.digest.to_string()) {
             return known.clone();
         }
-        let Some(at) = manifest.view.layers.iter().position(|layer| layer.digest == blob.digest) else { return Vec::new() };
-        let config = self.store.read(manifest.view.config.digest, MANIFEST_SIZE_MAX).ok().flatten().and_then(|raw| ImageConfig::parse(raw).ok());
+        let Some(at) = manifest.view.layers.iter().position(|layer| layer.digest == blob.digest) else {
+            return Vec::new();
+        };
+        let config = self
+            .store
+            .read(manifest.view.config.digest, MANIFEST_SIZE_MAX)
+            .ok()
+            .flatten()
+            .and_then(|raw| ImageConfig::parse(raw).ok());
         let diff = config.and_then(|config| config.view.rootfs.diff_ids.get(at).copied());
         let row = diff.and_then(|diff| layers.get(&crossdock_image::LayerId::of_diff(diff)).ok().flatten());
-        row.and_then(|row| row.blobs.into_iter().find(|known| known.digest == blob.digest)).map(|known| known.origins).unwrap_or_default()
+        row.and_then(|row| row.blobs.into_iter().find(|known| known.digest == blob.digest))
+            .map(|known| known.origins)
+            .unwrap_or_default()
     }
 
     /// Starts a process in an image; what it writes is thrown away when it ends.
     ///
     /// # Errors
     /// When the image, its platform or the program cannot be had.
-    pub fn run(&self, image: &LocalImage, request: &RunRequest, stdio: ExecStdio, progress: &Progress) -> Result<RunningImage, BuildError> {
+    pub fn run(
+        &self,
+        image: &LocalImage,
+        request: &RunRequest,
+        stdio: ExecStdio,
+        progress: &Progress,
+    ) -> Result<RunningImage, BuildError> {
         let lease = self.store.lease()?;
         let local = self.choose_to_run(image, request)?;
         let name = image.reference.as_ref().map_or_else(|| image.row.target.digest.to_string(), Reference::familiar);
         let raw = self.images().document("image config", &local.manifest.view.config, &name)?;
-        let config = ImageConfig::parse(raw).map_err(|source| crossdock_image::ImageError::Document { subject: "image config", digest: local.manifest.view.config.digest, source })?;
+        let config = ImageConfig::parse(raw).map_err(|source| crossdock_image::ImageError::Document {
+            subject: "image config",
+            digest: local.manifest.view.config.digest,
+            source,
+        })?;
         let platform = local.platform.clone().or_else(|| config.view.platform()).unwrap_or_else(Platform::host);
         let chosen = ChosenImage { manifest: local.manifest, config, platform: platform.clone() };
         let layers = Layers::new(&self.store);
@@ -210,14 +274,24 @@ impl Engine {
         Ok(RunningImage { running, platform, _lease: lease })
     }
 
-    fn add_origins(&self, layers: &Layers, id: &crossdock_image::LayerId, image: &LocalImage, descriptor: &crossdock_oci::Descriptor) -> Result<(), BuildError> {
+    fn add_origins(
+        &self,
+        layers: &Layers,
+        id: &crossdock_image::LayerId,
+        image: &LocalImage,
+        descriptor: &crossdock_oci::Descriptor,
+    ) -> Result<(), BuildError> {
         let Some(origins) = image.row.origins.get(&descriptor.digest.to_string()) else { return Ok(()) };
         if let Some(row) = layers.get(id)? {
-            layers.update(id, || row.clone(), |row| {
-                for blob in row.blobs.iter_mut().filter(|blob| blob.digest == descriptor.digest) {
-                    origins.iter().for_each(|origin| blob.add_origin(origin));
-                }
-            })?;
+            layers.update(
+                id,
+                || row.clone(),
+                |row| {
+                    for blob in row.blobs.iter_mut().filter(|blob| blob.digest == descriptor.digest) {
+                        origins.iter().for_each(|origin| blob.add_origin(origin));
+                    }
+                },
+            )?;
         }
         Ok(())
     }
@@ -242,7 +316,9 @@ fn all_platforms(kind: &str, raw: &bytes::Bytes) -> Vec<Platform> {
         return Vec::new();
     }
     let index = Index::parse(raw.clone()).ok();
-    index.map(|index| index.images().filter_map(|entry| entry.platform.clone()).map(Platform::normalized).collect()).unwrap_or_default()
+    index
+        .map(|index| index.images().filter_map(|entry| entry.platform.clone()).map(Platform::normalized).collect())
+        .unwrap_or_default()
 }
 
 /// Entrypoint and command as Docker joins them: a new entrypoint drops the image's command.
@@ -285,8 +361,14 @@ fn fill(spec: &mut ExecSpec, config: &ImageConfig, request: &RunRequest) {
 pub fn inherited_stdio(interactive: bool) -> Result<ExecStdio, BuildError> {
     use std::os::fd::AsFd;
     let copy = |descriptor: std::os::fd::BorrowedFd<'_>| -> Result<OwnedFd, BuildError> {
-        descriptor.try_clone_to_owned().map_err(|source| BuildError::Io { path: "a standard descriptor".to_owned(), source })
+        descriptor
+            .try_clone_to_owned()
+            .map_err(|source| BuildError::Io { path: "a standard descriptor".to_owned(), source })
     };
     let stdin = if interactive { Some(copy(std::io::stdin().as_fd())?) } else { None };
-    Ok(ExecStdio { stdin, stdout: Some(copy(std::io::stdout().as_fd())?), stderr: Some(copy(std::io::stderr().as_fd())?) })
+    Ok(ExecStdio {
+        stdin,
+        stdout: Some(copy(std::io::stdout().as_fd())?),
+        stderr: Some(copy(std::io::stderr().as_fd())?),
+    })
 }

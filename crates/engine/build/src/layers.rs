@@ -42,11 +42,15 @@ impl Steps {
             let media_type = Family::Oci.layer(form.method.compression).to_owned();
             let method = Some(form.method.id());
             let blob = LayerBlob { media_type, digest: stored.digest, size: stored.size, method, origins: Vec::new() };
-            let row = self.layers.update(id, || row.clone(), |row| {
-                row.add_blob(blob.clone());
-                row.diff_id = Some(stored.diff_id);
-                row.uncompressed_size = stored.uncompressed_size;
-            })?;
+            let row = self.layers.update(
+                id,
+                || row.clone(),
+                |row| {
+                    row.add_blob(blob.clone());
+                    row.diff_id = Some(stored.diff_id);
+                    row.uncompressed_size = stored.uncompressed_size;
+                },
+            )?;
             Ok(named(&row, stored.diff_id, &blob, form.family))
         })
     }
@@ -67,18 +71,25 @@ impl Steps {
 
     fn compress(&self, row: &LayerRow, stack: &[LayerId], form: LayerForm) -> Result<StoredLayer, BuildError> {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let compress = |tar: &mut (dyn Read + Send)| Ok(compress_layer(&self.store, &self.lease, tar, form.method, threads)?);
+        let compress =
+            |tar: &mut (dyn Read + Send)| Ok(compress_layer(&self.store, &self.lease, tar, form.method, threads)?);
         if let Some(mut tar) = self.stored_tar(row)? {
             return compress(&mut tar);
         }
         match self.unpacker.has(stack)? {
             Some(upper) if row.blobs.is_empty() => {
-                let below = self.unpacker.directories(&stack[..stack.len() - 1], &self.fetcher, &|layer| self.shown_at(layer), &self.cancel)?;
+                let below = self.unpacker.directories(
+                    &stack[..stack.len() - 1],
+                    &self.fetcher,
+                    &|layer| self.shown_at(layer),
+                    &self.cancel,
+                )?;
                 self.with_diff(&upper, below, compress)
             }
             _ => {
                 self.fetcher.any_blob(row, &self.shown_at(&row.id))?;
-                let mut tar = self.stored_tar(row)?.ok_or_else(|| BuildError::LayerGone { layer: row.id.to_string() })?;
+                let mut tar =
+                    self.stored_tar(row)?.ok_or_else(|| BuildError::LayerGone { layer: row.id.to_string() })?;
                 compress(&mut tar)
             }
         }
@@ -92,7 +103,8 @@ impl Steps {
             if let Some(stored) = self.store.open_blob(blob.digest)? {
                 return Ok(Some(match blob.compression() {
                     Some(Compression::Uncompressed) => Box::new(stored.file),
-                    _ => compression::decoder(Box::new(stored.file)).map_err(|source| BuildError::Io { path: blob.digest.to_string(), source })?,
+                    _ => compression::decoder(Box::new(stored.file))
+                        .map_err(|source| BuildError::Io { path: blob.digest.to_string(), source })?,
                 }));
             }
         }
@@ -100,9 +112,15 @@ impl Steps {
     }
 
     /// Runs `read` on the tar of what a process changed.
-    fn with_diff<T>(&self, upper: &std::path::Path, lowers: Directories, read: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, BuildError>) -> Result<T, BuildError> {
+    fn with_diff<T>(
+        &self,
+        upper: &std::path::Path,
+        lowers: Directories,
+        read: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, BuildError>,
+    ) -> Result<T, BuildError> {
         let request = DiffRequest { upper: upper.into(), lowers, format: TreeFormat::Overlay, omit: Vec::new() };
-        let (mut reader, writer) = std::io::pipe().map_err(|source| BuildError::Io { path: "a pipe for a layer".to_owned(), source })?;
+        let (mut reader, writer) =
+            std::io::pipe().map_err(|source| BuildError::Io { path: "a pipe for a layer".to_owned(), source })?;
         let cancel = Cancel::new();
         std::thread::scope(|scope| {
             let keeper = &self.keeper;
@@ -136,7 +154,8 @@ impl Steps {
 }
 
 fn named(row: &LayerRow, diff_id: DiffId, blob: &LayerBlob, family: Family) -> ImageLayer {
-    let media_type = blob.compression().map_or_else(|| blob.media_type.clone(), |compression| family.layer(compression).to_owned());
+    let media_type =
+        blob.compression().map_or_else(|| blob.media_type.clone(), |compression| family.layer(compression).to_owned());
     let descriptor = Descriptor::new(media_type, blob.digest, blob.size);
     ImageLayer { descriptor, diff_id, created: row.created }
 }

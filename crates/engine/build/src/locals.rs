@@ -30,7 +30,13 @@ impl Locals {
     ///
     /// # Errors
     /// When there is no such source, or the directory cannot be read.
-    pub fn open(&self, name: &str, source: &SourceOp, progress: &Progress, vertex: &Vertex) -> Result<Arc<ContextTree>, BuildError> {
+    pub fn open(
+        &self,
+        name: &str,
+        source: &SourceOp,
+        progress: &Progress,
+        vertex: &Vertex,
+    ) -> Result<Arc<ContextTree>, BuildError> {
         let root = match name {
             "context" => &self.contexts.context,
             "dockerfile" => &self.contexts.dockerfile,
@@ -38,7 +44,10 @@ impl Locals {
         };
         let bad = |reason| BuildError::BadSource { source_name: source.identifier.clone(), reason };
         let list = |key: &str| -> Result<Vec<String>, BuildError> {
-            source.attrs.get(key).map_or_else(|| Ok(Vec::new()), |text| serde_json::from_str(text).map_err(|_| bad("an attribute is no JSON list of texts")))
+            source.attrs.get(key).map_or_else(
+                || Ok(Vec::new()),
+                |text| serde_json::from_str(text).map_err(|_| bad("an attribute is no JSON list of texts")),
+            )
         };
         let excludes = list("local.excludepatterns")?;
         let ignore = Patterns::from_list(&excludes).map_err(|_| bad("an ignore pattern cannot be read"))?;

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossdock_content::{Lease, Link, Space, Store};
+use crossdock_dockerfile::ignore::Patterns;
 use crossdock_emulation::Host;
 use crossdock_executor::Keeper;
 use crossdock_image::{LayerId, Layers};
@@ -12,11 +13,13 @@ use crossdock_llb::{Op, SourceOp, Vertex};
 use crossdock_oci::{Reference, Timestamp, VertexDigest};
 use crossdock_progress::{Event, Progress};
 use crossdock_registry::Client;
-use crossdock_dockerfile::ignore::Patterns;
 use crossdock_snapshot::content_hash;
 use crossdock_snapshot::path::RootedPath;
 use crossdock_snapshot::tree::{Tree, TreeError};
-use crossdock_solver::{CacheKey, Cancel, ContentDigest, ContentKey, ContentSelector, Executed, Execution, Explanation, Found, Performer, Stored, content_selectors};
+use crossdock_solver::{
+    CacheKey, Cancel, ContentDigest, ContentKey, ContentSelector, Executed, Execution, Explanation, Found, Performer,
+    Stored, content_selectors,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::BuildError;
@@ -109,7 +112,10 @@ impl Steps {
         match inputs.get(input as usize) {
             Some(Output::Layers(layers)) => Ok(Arc::clone(layers)),
             Some(Output::Local(tree)) => Ok(Arc::new(vec![self.materialise(tree)?])),
-            None => Err(BuildError::BadSource { source_name: format!("input {input}"), reason: "the step has no such input" }),
+            None => Err(BuildError::BadSource {
+                source_name: format!("input {input}"),
+                reason: "the step has no such input",
+            }),
         }
     }
 
@@ -188,7 +194,8 @@ impl Steps {
         let tree = self.tree_of(source)?;
         let mut digests = Vec::new();
         for selector in content_selectors(&vertex.op, vertex.inputs.len(), input) {
-            let digest = selected(tree.as_ref(), &selector).map_err(|error| source_missing(error, source, &selector.path))?;
+            let digest =
+                selected(tree.as_ref(), &selector).map_err(|error| source_missing(error, source, &selector.path))?;
             digests.extend_from_slice(&digest.0);
         }
         let mut hasher = crossdock_oci::Hasher::new();
@@ -196,7 +203,14 @@ impl Steps {
         Ok(ContentDigest::from_raw(hasher.finish_raw()))
     }
 
-    fn announce(&self, vertex: &Vertex, started: Option<Timestamp>, completed: Option<Timestamp>, cached: bool, error: &str) {
+    fn announce(
+        &self,
+        vertex: &Vertex,
+        started: Option<Timestamp>,
+        completed: Option<Timestamp>,
+        cached: bool,
+        error: &str,
+    ) {
         self.progress.emit(Event::Vertex(crossdock_progress::Vertex {
             digest: vertex.digest,
             inputs: vertex.inputs.iter().map(|input| input.vertex).collect(),
@@ -251,7 +265,13 @@ impl Performer for Steps {
         None
     }
 
-    fn content_digest(&self, vertex: &Vertex, input: usize, source: &Output, _cancel: &Cancel) -> Result<ContentDigest, BuildError> {
+    fn content_digest(
+        &self,
+        vertex: &Vertex,
+        input: usize,
+        source: &Output,
+        _cancel: &Cancel,
+    ) -> Result<ContentDigest, BuildError> {
         let digest = self.digest_input(vertex, input, source);
         if let Err(error) = &digest {
             // The step never starts: it is shown all the same, because it is the one that failed.
@@ -306,7 +326,10 @@ fn selected(tree: &dyn Tree, selector: &ContentSelector) -> Result<content_hash:
     let pattern = |source| BuildError::Pattern { patterns: selector.include_patterns.join(","), source };
     let include = Patterns::from_list(&selector.include_patterns).map_err(pattern)?;
     let exclude = Patterns::from_list(&selector.exclude_patterns).map_err(pattern)?;
-    let (included, excluded) = (|path: &RootedPath| include.is_ignored(path.as_bytes()), |path: &RootedPath| exclude.is_ignored(path.as_bytes()));
+    let (included, excluded) = (
+        |path: &RootedPath| include.is_ignored(path.as_bytes()),
+        |path: &RootedPath| exclude.is_ignored(path.as_bytes()),
+    );
     let mut selection = content_hash::Selection::of(selector.path.as_bytes());
     selection.wildcard = selector.wildcard;
     selection.follow_symlink = selector.follow_symlink;

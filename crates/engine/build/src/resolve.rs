@@ -105,7 +105,12 @@ impl Resolver {
     fn stored_by_digest(&self, reference: &Reference) -> Result<Option<Target>, BuildError> {
         let Some(digest) = reference.digest() else { return Ok(None) };
         let Some(raw) = self.store.read(digest, MANIFEST_SIZE_MAX)? else { return Ok(None) };
-        Ok(media_type_of(&raw).map(|kind| Target { descriptor: Descriptor::of(kind, &raw), raw, stale: None, local: false }))
+        Ok(media_type_of(&raw).map(|kind| Target {
+            descriptor: Descriptor::of(kind, &raw),
+            raw,
+            stale: None,
+            local: false,
+        }))
     }
 
     fn ask_registry(&self, reference: &Reference) -> Result<Target, RegistryError> {
@@ -134,12 +139,22 @@ impl Resolver {
     ///
     /// # Errors
     /// When the index has none that serves, or a document cannot be had.
-    pub fn choose(&self, reference: &Reference, target: &Target, platform: &Platform) -> Result<ChosenImage, BuildError> {
+    pub fn choose(
+        &self,
+        reference: &Reference,
+        target: &Target,
+        platform: &Platform,
+    ) -> Result<ChosenImage, BuildError> {
         let (manifest, said) = if media_type::is_index(&target.descriptor.media_type) {
             let index = Index::parse(target.raw.clone()).map_err(|source| BuildError::document(reference, source))?;
             let Some(entry) = index.choose(&platform.matcher()) else {
                 let available = index.images().filter_map(|entry| entry.platform.clone()).collect();
-                return Err(BridgeError::NoSuchPlatform { reference: Box::new(reference.clone()), wanted: Box::new(platform.clone()), available }.into());
+                return Err(BridgeError::NoSuchPlatform {
+                    reference: Box::new(reference.clone()),
+                    wanted: Box::new(platform.clone()),
+                    available,
+                }
+                .into());
             };
             (self.document(reference, entry)?, entry.platform.clone())
         } else {
@@ -148,7 +163,8 @@ impl Resolver {
         let manifest = Manifest::parse(manifest).map_err(|source| BuildError::document(reference, source))?;
         let config = ImageConfig::parse(self.document(reference, &manifest.view.config)?)
             .map_err(|source| BuildError::document(reference, source))?;
-        let platform = said.map(Platform::normalized).or_else(|| config.view.platform()).unwrap_or_else(|| platform.clone());
+        let platform =
+            said.map(Platform::normalized).or_else(|| config.view.platform()).unwrap_or_else(|| platform.clone());
         Ok(ChosenImage { manifest, config, platform })
     }
 
@@ -173,7 +189,12 @@ impl Resolver {
     ///
     /// # Errors
     /// As [`Resolver::target`] and [`Resolver::choose`].
-    pub fn resolve(&self, reference: &Reference, platform: &Platform, mode: ResolveMode) -> Result<(ResolvedImage, Option<String>), BuildError> {
+    pub fn resolve(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        mode: ResolveMode,
+    ) -> Result<(ResolvedImage, Option<String>), BuildError> {
         let target = self.target(reference, mode)?;
         let chosen = self.choose(reference, &target, platform)?;
         let digest = target.descriptor.digest;

@@ -41,7 +41,14 @@ pub struct Trees {
 
 impl Trees {
     /// Trees over the layers of a store.
-    pub fn new(store: &Store, lease: &Lease, keeper: &Keeper, fetcher: &Arc<Fetcher>, unpacker: &Arc<Unpacker>, cancel: &Cancel) -> Self {
+    pub fn new(
+        store: &Store,
+        lease: &Lease,
+        keeper: &Keeper,
+        fetcher: &Arc<Fetcher>,
+        unpacker: &Arc<Unpacker>,
+        cancel: &Cancel,
+    ) -> Self {
         Self {
             store: store.clone(),
             lease: lease.clone(),
@@ -60,7 +67,11 @@ impl Trees {
     ///
     /// # Errors
     /// When a layer's listing is not stored and the layer cannot be had.
-    pub fn of(self: &Arc<Self>, stack: &[LayerId], shown: &dyn Fn(&LayerId) -> ShownAt) -> Result<Arc<dyn Tree>, BuildError> {
+    pub fn of(
+        self: &Arc<Self>,
+        stack: &[LayerId],
+        shown: &dyn Fn(&LayerId) -> ShownAt,
+    ) -> Result<Arc<dyn Tree>, BuildError> {
         if stack.is_empty() {
             return Ok(Arc::new(EmptyTree));
         }
@@ -107,13 +118,20 @@ impl Trees {
             Some(directory) if row.blobs.is_empty() => self.walk(&directory)?,
             _ => {
                 let blob = self.fetcher.any_blob(row, shown)?;
-                let stored = self.store.open_blob(blob.digest)?.ok_or_else(|| BuildError::LayerGone { layer: blob.digest.to_string() })?;
+                let stored = self
+                    .store
+                    .open_blob(blob.digest)?
+                    .ok_or_else(|| BuildError::LayerGone { layer: blob.digest.to_string() })?;
                 let failed = |source| BuildError::Io { path: blob.digest.to_string(), source };
                 let tar = crossdock_snapshot::compression::decoder(Box::new(stored.file)).map_err(failed)?;
                 let scan = from_tar(tar)?;
                 if row.diff_id.is_some_and(|want| want != scan.diff_id) {
                     let want = row.diff_id.map(|want| want.to_string()).unwrap_or_default();
-                    return Err(BuildError::DiffMismatch { layer: blob.digest.to_string(), want, got: scan.diff_id.to_string() });
+                    return Err(BuildError::DiffMismatch {
+                        layer: blob.digest.to_string(),
+                        want,
+                        got: scan.diff_id.to_string(),
+                    });
                 }
                 scan.listing.encode()
             }
@@ -144,7 +162,12 @@ impl Trees {
     }
 
     /// The bytes of a file of a layer.
-    fn open(&self, stack: &[LayerId], listing: &Listing, path: &RootedPath) -> Result<Box<dyn Read + Send>, BuildError> {
+    fn open(
+        &self,
+        stack: &[LayerId],
+        listing: &Listing,
+        path: &RootedPath,
+    ) -> Result<Box<dyn Read + Send>, BuildError> {
         if let Some(bytes) = listing.inline(path) {
             return Ok(Box::new(io::Cursor::new(bytes.to_vec())));
         }
@@ -159,12 +182,20 @@ impl Trees {
     }
 
     /// From the uncompressed tar, when it is stored: by its offset.
-    fn open_in_tar(&self, row: &LayerRow, listing: &Listing, path: &RootedPath) -> Result<Option<Box<dyn Read + Send>>, BuildError> {
+    fn open_in_tar(
+        &self,
+        row: &LayerRow,
+        listing: &Listing,
+        path: &RootedPath,
+    ) -> Result<Option<Box<dyn Read + Send>>, BuildError> {
         let Some(entry) = listing.get(path) else { return Ok(None) };
         let Some(offset) = entry.data_offset else { return Ok(None) };
         for blob in row.blobs.iter().filter(|blob| blob.compression() == Some(Compression::Uncompressed)) {
             if let Some(mut stored) = self.store.open_blob(blob.digest)? {
-                stored.file.seek(SeekFrom::Start(offset)).map_err(|source| BuildError::Io { path: blob.digest.to_string(), source })?;
+                stored
+                    .file
+                    .seek(SeekFrom::Start(offset))
+                    .map_err(|source| BuildError::Io { path: blob.digest.to_string(), source })?;
                 return Ok(Some(Box::new(stored.file.take(entry.entry.size_bytes()))));
             }
         }
@@ -174,7 +205,12 @@ impl Trees {
     /// From an unpacked layer: directly where we may, else through the keeper.
     fn open_in_directory(&self, directory: &HostPath, path: &RootedPath) -> Result<Box<dyn Read + Send>, BuildError> {
         let failed = |source: io::Error| BuildError::Io { path: path.to_string(), source };
-        let root = rustix::fs::openat(CWD, directory.as_path(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let root = rustix::fs::openat(
+            CWD,
+            directory.as_path(),
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        );
         let root = root.map_err(|errno| failed(errno.into()))?;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         match openat2(&root, path.as_path(), flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS) {

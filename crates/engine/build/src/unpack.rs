@@ -36,7 +36,13 @@ impl Unpacker {
     ///
     /// # Errors
     /// When a layer cannot be had or unpacked.
-    pub fn directories(&self, stack: &[LayerId], fetcher: &Fetcher, shown: &dyn Fn(&LayerId) -> ShownAt, cancel: &Cancel) -> Result<Directories, BuildError> {
+    pub fn directories(
+        &self,
+        stack: &[LayerId],
+        fetcher: &Fetcher,
+        shown: &dyn Fn(&LayerId) -> ShownAt,
+        cancel: &Cancel,
+    ) -> Result<Directories, BuildError> {
         self.prefetch(stack, fetcher, shown)?;
         let mut below: Vec<HostPath> = Vec::with_capacity(stack.len());
         for at in 0..stack.len() {
@@ -46,7 +52,12 @@ impl Unpacker {
         Ok(Directories(below))
     }
 
-    fn prefetch(&self, stack: &[LayerId], fetcher: &Fetcher, shown: &dyn Fn(&LayerId) -> ShownAt) -> Result<(), BuildError> {
+    fn prefetch(
+        &self,
+        stack: &[LayerId],
+        fetcher: &Fetcher,
+        shown: &dyn Fn(&LayerId) -> ShownAt,
+    ) -> Result<(), BuildError> {
         let mut missing = Vec::new();
         for at in 0..stack.len() {
             let row = self.row(&stack[at])?;
@@ -92,7 +103,14 @@ impl Unpacker {
         self.store.snapshot_root().join(id).join("fs")
     }
 
-    fn directory(&self, stack: &[LayerId], below: &[HostPath], fetcher: &Fetcher, shown: &dyn Fn(&LayerId) -> ShownAt, cancel: &Cancel) -> Result<PathBuf, BuildError> {
+    fn directory(
+        &self,
+        stack: &[LayerId],
+        below: &[HostPath],
+        fetcher: &Fetcher,
+        shown: &dyn Fn(&LayerId) -> ShownAt,
+        cancel: &Cancel,
+    ) -> Result<PathBuf, BuildError> {
         let name = LayerId::stack_name(stack);
         self.flights.alone(&name, || {
             let top = &stack[stack.len() - 1];
@@ -113,15 +131,31 @@ impl Unpacker {
         })
     }
 
-    fn apply(&self, row: &LayerRow, blob: &LayerBlob, dest: &Path, below: &[HostPath], cancel: &Cancel) -> Result<(), BuildError> {
-        let stored = self.store.open_blob(blob.digest)?.ok_or_else(|| BuildError::LayerGone { layer: blob.digest.to_string() })?;
-        let request = ApplyRequest { dest: HostPath::from(dest), lowers: Directories(below.to_vec()), format: TreeFormat::Overlay };
+    fn apply(
+        &self,
+        row: &LayerRow,
+        blob: &LayerBlob,
+        dest: &Path,
+        below: &[HostPath],
+        cancel: &Cancel,
+    ) -> Result<(), BuildError> {
+        let stored = self
+            .store
+            .open_blob(blob.digest)?
+            .ok_or_else(|| BuildError::LayerGone { layer: blob.digest.to_string() })?;
+        let request = ApplyRequest {
+            dest: HostPath::from(dest),
+            lowers: Directories(below.to_vec()),
+            format: TreeFormat::Overlay,
+        };
         let applied = self.keeper.apply(&request, stored.file.file(), cancel)?;
         let got = DiffId::from_raw_verified(applied.diff_id);
         match row.diff_id {
-            Some(want) if want != got => {
-                Err(BuildError::DiffMismatch { layer: blob.digest.to_string(), want: want.to_string(), got: got.to_string() })
-            }
+            Some(want) if want != got => Err(BuildError::DiffMismatch {
+                layer: blob.digest.to_string(),
+                want: want.to_string(),
+                got: got.to_string(),
+            }),
             _ => Ok(()),
         }
     }
@@ -130,7 +164,14 @@ impl Unpacker {
     ///
     /// # Errors
     /// Those of the keeper and the store.
-    pub fn keep(&self, top: &LayerId, stack_name: &str, id: &str, directory: &Path, cancel: &Cancel) -> Result<(), BuildError> {
+    pub fn keep(
+        &self,
+        top: &LayerId,
+        stack_name: &str,
+        id: &str,
+        directory: &Path,
+        cancel: &Cancel,
+    ) -> Result<(), BuildError> {
         self.keeper.commit(directory, cancel)?;
         self.store.put_row(Space::Snapshot, id, stack_name.as_bytes(), &[])?;
         let fresh = || LayerRow::new(top.clone(), None, Timestamp::now());

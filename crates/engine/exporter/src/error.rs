@@ -18,7 +18,9 @@ pub enum ExportError {
     Tar(#[from] crossdock_snapshot::tar::TarError),
     #[error("writing {dest}: {source}")]
     Write { dest: String, source: io::Error },
-    #[error("blob {digest} of the image is not in the local store and no repository is known to hold it; build again or `crossdock pull` the image it came from")]
+    #[error(
+        "blob {digest} of the image is not in the local store and no repository is known to hold it; build again or `crossdock pull` the image it came from"
+    )]
     BlobMissing { digest: BlobDigest },
     #[error("{path}: the result holds a path that would leave the output directory: {reason}")]
     Escape { path: String, reason: &'static str },
@@ -26,6 +28,8 @@ pub enum ExportError {
     DockerManifestList,
     #[error("output directory {path} is a file; choose another dest")]
     NotADirectory { path: PathBuf },
-    #[error("dest {path} is a directory; the {kind} output writes a file: give dest=FILE or dest=- for standard output")]
+    #[error(
+        "dest {path} is a directory; the {kind} output writes a file: give dest=FILE or dest=- for standard output"
+    )]
     IsADirectory { kind: &'static str, path: PathBuf },
 }

@@ -23,7 +23,8 @@ pub fn write_local(tar: &mut dyn Read, dir: &Path) -> Result<(), ExportError> {
     let error = |source| ExportError::Write { dest: dir.display().to_string(), source };
     fs_err::create_dir_all(dir).map_err(error)?;
     let options = ApplyOptions { format: Format::Plain, ids: IdPolicy::ClampTo0 };
-    apply_tar(&mut Reader::new(tar), dir, &[], options).map_err(|source| error(std::io::Error::other(source.to_string())))?;
+    apply_tar(&mut Reader::new(tar), dir, &[], options)
+        .map_err(|source| error(std::io::Error::other(source.to_string())))?;
     Ok(())
 }
 
@@ -31,7 +32,11 @@ pub fn write_local(tar: &mut dyn Read, dir: &Path) -> Result<(), ExportError> {
 ///
 /// # Errors
 /// Those of both archives.
-pub fn append_below(tar: &mut dyn Read, below: &RootedPath, out: &mut Writer<&mut dyn Write>) -> Result<(), ExportError> {
+pub fn append_below(
+    tar: &mut dyn Read,
+    below: &RootedPath,
+    out: &mut Writer<&mut dyn Write>,
+) -> Result<(), ExportError> {
     let mut reader = Reader::new(tar);
     while let Some(item) = reader.next_item()? {
         // A finished tree has no whiteouts.
@@ -94,7 +99,9 @@ impl ArchiveFile {
     /// When it cannot be renamed or flushed.
     pub fn finish(self) -> Result<(), ExportError> {
         match self {
-            Self::Stdout(mut out) => out.flush().map_err(|source| ExportError::Write { dest: "standard output".to_owned(), source }),
+            Self::Stdout(mut out) => {
+                out.flush().map_err(|source| ExportError::Write { dest: "standard output".to_owned(), source })
+            }
             Self::InPlace(_) => Ok(()),
             Self::Part(part) => {
                 let error = |source| ExportError::Write { dest: part.dest.display().to_string(), source };

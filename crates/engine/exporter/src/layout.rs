@@ -75,7 +75,10 @@ fn files(kind: LayoutKind, layout: &LayoutImage<'_>) -> Result<BTreeMap<String, 
         files.insert(blob_path(manifest.descriptor.digest), Content::Bytes(manifest.manifest.raw.to_vec()));
         files.insert(blob_path(manifest.config.digest()), Content::Bytes(manifest.config.raw.to_vec()));
         for layer in &manifest.layers {
-            files.insert(blob_path(layer.descriptor.digest), Content::Blob(layer.descriptor.digest, layer.descriptor.size));
+            files.insert(
+                blob_path(layer.descriptor.digest),
+                Content::Blob(layer.descriptor.digest, layer.descriptor.size),
+            );
         }
     }
     if kind == LayoutKind::Docker {
@@ -97,7 +100,9 @@ fn layout_index(layout: &LayoutImage<'_>) -> LayoutIndex {
         descriptor.annotations.clone_from(&layout.image.index_descriptor_annotations);
         if let Some(name) = name {
             descriptor.annotations.insert("io.containerd.image.name".to_owned(), name.to_string());
-            descriptor.annotations.insert("org.opencontainers.image.ref.name".to_owned(), name.tag().unwrap_or("latest").to_owned());
+            descriptor
+                .annotations
+                .insert("org.opencontainers.image.ref.name".to_owned(), name.tag().unwrap_or("latest").to_owned());
         }
         if let Some(created) = layout.created {
             descriptor.annotations.insert("org.opencontainers.image.created".to_owned(), created.to_string());
@@ -120,7 +125,12 @@ fn to_json(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
 ///
 /// # Errors
 /// When a layer is not in the store, or the sink fails.
-pub fn write_tar(store: &Store, kind: LayoutKind, layout: &LayoutImage<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+pub fn write_tar(
+    store: &Store,
+    kind: LayoutKind,
+    layout: &LayoutImage<'_>,
+    out: &mut dyn Write,
+) -> Result<(), ExportError> {
     let files = files(kind, layout)?;
     let mut tar = Writer::new(out);
     for dir in ["blobs", "blobs/sha256"] {

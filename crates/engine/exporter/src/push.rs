@@ -75,7 +75,14 @@ pub struct PushFrom<'a> {
 ///
 /// # Errors
 /// Those of the registry; a blob nobody holds.
-pub fn push(client: &Client, from: PushFrom<'_>, image: &PushImage, names: &[Reference], by_digest: bool, step: &Step) -> Result<PushReport, ExportError> {
+pub fn push(
+    client: &Client,
+    from: PushFrom<'_>,
+    image: &PushImage,
+    names: &[Reference],
+    by_digest: bool,
+    step: &Step,
+) -> Result<PushReport, ExportError> {
     let mut report = PushReport::default();
     let mut repositories: Vec<Reference> = Vec::new();
     for name in names {
@@ -115,7 +122,12 @@ fn put(client: &Client, reference: &Reference, document: &PushDocument) -> Resul
     Ok(true)
 }
 
-fn push_blobs(client: &Client, from: PushFrom<'_>, blobs: &[PushBlob], repository: &Reference) -> Result<PushReport, ExportError> {
+fn push_blobs(
+    client: &Client,
+    from: PushFrom<'_>,
+    blobs: &[PushBlob],
+    repository: &Reference,
+) -> Result<PushReport, ExportError> {
     let next = AtomicUsize::new(0);
     let totals = [const { AtomicU64::new(0) }; 4];
     let failure: Mutex<Option<ExportError>> = Mutex::new(None);
@@ -148,7 +160,12 @@ fn push_blobs(client: &Client, from: PushFrom<'_>, blobs: &[PushBlob], repositor
     Ok(PushReport { existed, mounted, uploaded, uploaded_bytes, documents: 0 })
 }
 
-fn push_blob(client: &Client, from: PushFrom<'_>, blob: &PushBlob, repository: &Reference) -> Result<Pushed, ExportError> {
+fn push_blob(
+    client: &Client,
+    from: PushFrom<'_>,
+    blob: &PushBlob,
+    repository: &Reference,
+) -> Result<Pushed, ExportError> {
     let prefix = format!("{}/", repository.domain());
     let mount_from: Vec<String> = blob
         .origins
@@ -169,7 +186,9 @@ fn push_blob(client: &Client, from: PushFrom<'_>, blob: &PushBlob, repository: &
     };
     let source = PushSource { open: &open, mount_from: &mount_from };
     let pushed = client.push_blob(repository, &blob.descriptor, &source, &mut |_, _| {});
-    if let (Err(_), Some(error)) = (&pushed, fetch_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()) {
+    if let (Err(_), Some(error)) =
+        (&pushed, fetch_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take())
+    {
         return Err(error);
     }
     Ok(pushed?)

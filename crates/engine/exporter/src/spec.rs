@@ -131,8 +131,13 @@ impl OutputSpec {
         }
         let mut attrs = BTreeMap::new();
         for field in &fields {
-            let Some((key, value)) = field.split_once('=') else { return Err(SpecError::Shape { text: text.to_owned() }) };
-            attrs.insert(if key.starts_with("annotation") { key.trim().to_owned() } else { key.trim().to_lowercase() }, value.to_owned());
+            let Some((key, value)) = field.split_once('=') else {
+                return Err(SpecError::Shape { text: text.to_owned() });
+            };
+            attrs.insert(
+                if key.starts_with("annotation") { key.trim().to_owned() } else { key.trim().to_lowercase() },
+                value.to_owned(),
+            );
         }
         Self::from_attrs(&attrs)
     }
@@ -180,20 +185,41 @@ impl OutputSpec {
             "tar" if matches!(self.kind, OutputKind::Oci | OutputKind::Docker) => self.tar = flag(key, value)?,
             "platform-split" if files => self.platform_split = Some(flag(key, value)?),
             "source-date-epoch" if image_like => {
-                let error = || SpecError::Value { key: key.to_owned(), value: value.to_owned(), expected: "seconds since 1970" };
+                let error = || SpecError::Value {
+                    key: key.to_owned(),
+                    value: value.to_owned(),
+                    expected: "seconds since 1970",
+                };
                 self.source_date_epoch = Some(value.parse().map_err(|_| error())?);
             }
             // Everything built stays in the image store, unpacked when it is run; these ask for nothing else.
             "store" | "unpack" if self.kind == OutputKind::Image => drop(flag(key, value)?),
-            _ if key.starts_with("annotation") && image_like => self.annotations.push((key.to_owned(), value.to_owned())),
+            _ if key.starts_with("annotation") && image_like => {
+                self.annotations.push((key.to_owned(), value.to_owned()))
+            }
             _ if key.starts_with("buildinfo") => {}
-            "rewrite-timestamp" | "attestation-inline" | "prefer-nondist-layers" | "oci-artifact" | "name-canonical"
-            | "dangling-name-prefix" | "context" | "attestation-prefix" | "mode"
+            "rewrite-timestamp"
+            | "attestation-inline"
+            | "prefer-nondist-layers"
+            | "oci-artifact"
+            | "name-canonical"
+            | "dangling-name-prefix"
+            | "context"
+            | "attestation-prefix"
+            | "mode"
                 if value != "false" =>
             {
-                return Err(SpecError::Unsupported { key: key.to_owned(), value: value.to_owned(), hint: "; leave it out" });
+                return Err(SpecError::Unsupported {
+                    key: key.to_owned(),
+                    value: value.to_owned(),
+                    hint: "; leave it out",
+                });
             }
-            "rewrite-timestamp" | "attestation-inline" | "prefer-nondist-layers" | "oci-artifact" | "name-canonical" => {}
+            "rewrite-timestamp"
+            | "attestation-inline"
+            | "prefer-nondist-layers"
+            | "oci-artifact"
+            | "name-canonical" => {}
             _ => return Err(self.unknown(key)),
         }
         Ok(())
@@ -201,8 +227,19 @@ impl OutputSpec {
 
     fn unknown(&self, key: &str) -> SpecError {
         const KNOWN: [&str; 13] = [
-            "dest", "push", "push-by-digest", "registry.insecure", "name", "compression", "compression-level",
-            "force-compression", "oci-mediatypes", "tar", "platform-split", "source-date-epoch", "store",
+            "dest",
+            "push",
+            "push-by-digest",
+            "registry.insecure",
+            "name",
+            "compression",
+            "compression-level",
+            "force-compression",
+            "oci-mediatypes",
+            "tar",
+            "platform-split",
+            "source-date-epoch",
+            "store",
         ];
         let near = KNOWN.iter().find(|known| known.replace(['-', '.'], "") == key.replace(['-', '_', '.'], ""));
         let hint = near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
@@ -247,8 +284,14 @@ fn compression(value: &str) -> Result<Compression, SpecError> {
         "gzip" => Ok(Compression::Gzip),
         "zstd" => Ok(Compression::Zstd),
         "uncompressed" => Ok(Compression::Uncompressed),
-        "estargz" => Err(SpecError::Unsupported { key: "compression".into(), value: value.into(), hint: "; use gzip or zstd" }),
-        _ => Err(SpecError::Value { key: "compression".into(), value: value.into(), expected: "gzip, zstd or uncompressed" }),
+        "estargz" => {
+            Err(SpecError::Unsupported { key: "compression".into(), value: value.into(), hint: "; use gzip or zstd" })
+        }
+        _ => Err(SpecError::Value {
+            key: "compression".into(),
+            value: value.into(),
+            expected: "gzip, zstd or uncompressed",
+        }),
     }
 }
 
@@ -281,9 +324,18 @@ mod tests {
     #[test]
     fn short_and_long_forms() {
         assert_eq!(OutputSpec::parse("out").unwrap().kind, OutputKind::Local);
-        assert_eq!(OutputSpec::parse("-").unwrap(), OutputSpec { dest: Some(Dest::Stdout), ..OutputSpec::new(OutputKind::Tar) });
-        let spec = OutputSpec::parse("type=image,\"name=a:1,b:2\",push=true,compression=zstd,compression-level=5,oci-mediatypes=false").unwrap();
-        assert_eq!((spec.names.len(), spec.push, spec.compression_level, spec.uses_oci_types()), (2, true, Some(5), false));
+        assert_eq!(
+            OutputSpec::parse("-").unwrap(),
+            OutputSpec { dest: Some(Dest::Stdout), ..OutputSpec::new(OutputKind::Tar) }
+        );
+        let spec = OutputSpec::parse(
+            "type=image,\"name=a:1,b:2\",push=true,compression=zstd,compression-level=5,oci-mediatypes=false",
+        )
+        .unwrap();
+        assert_eq!(
+            (spec.names.len(), spec.push, spec.compression_level, spec.uses_oci_types()),
+            (2, true, Some(5), false)
+        );
         assert!(OutputSpec::parse("type=registry").unwrap().push);
         assert!(!OutputSpec::parse("type=docker,dest=x").unwrap().uses_oci_types());
     }

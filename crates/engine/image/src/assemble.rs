@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use crossdock_content::{Lease, Store};
 use crossdock_oci::media_type::Family;
-use crossdock_oci::{BlobDigest, Descriptor, DiffId, ImageConfig, ImageConfigView, Index, IndexView, Manifest, ManifestView, Platform, Timestamp};
+use crossdock_oci::{
+    BlobDigest, Descriptor, DiffId, ImageConfig, ImageConfigView, Index, IndexView, Manifest, ManifestView, Platform,
+    Timestamp,
+};
 
 use crate::ImageError;
 
@@ -85,7 +88,12 @@ impl AssembledImage {
 ///
 /// # Errors
 /// Those of the store.
-pub fn assemble(store: &Store, lease: &Lease, images: Vec<PlatformImage>, options: &AssembleOptions) -> Result<AssembledImage, ImageError> {
+pub fn assemble(
+    store: &Store,
+    lease: &Lease,
+    images: Vec<PlatformImage>,
+    options: &AssembleOptions,
+) -> Result<AssembledImage, ImageError> {
     let mut manifests = Vec::with_capacity(images.len());
     for image in images {
         manifests.push(assemble_manifest(store, lease, image, options)?);
@@ -107,10 +115,20 @@ pub fn assemble(store: &Store, lease: &Lease, images: Vec<PlatformImage>, option
         annotations: if options.family == Family::Oci { options.annotations.index.clone() } else { BTreeMap::new() },
     });
     store.put(lease, &index.raw)?;
-    Ok(AssembledImage { target: index.descriptor(), index: Some(index), manifests, index_descriptor_annotations: annotations })
+    Ok(AssembledImage {
+        target: index.descriptor(),
+        index: Some(index),
+        manifests,
+        index_descriptor_annotations: annotations,
+    })
 }
 
-fn assemble_manifest(store: &Store, lease: &Lease, image: PlatformImage, options: &AssembleOptions) -> Result<AssembledManifest, ImageError> {
+fn assemble_manifest(
+    store: &Store,
+    lease: &Lease,
+    image: PlatformImage,
+    options: &AssembleOptions,
+) -> Result<AssembledManifest, ImageError> {
     let PlatformImage { platform, config, layers } = image;
     let config = ImageConfig::write(finish_config(config, &platform, &layers, options.epoch));
     store.put(lease, &config.raw)?;
@@ -137,7 +155,12 @@ fn assemble_manifest(store: &Store, lease: &Lease, image: PlatformImage, options
 }
 
 /// Fills in what only the layers know: diffIDs and times.
-fn finish_config(mut config: ImageConfigView, platform: &Platform, layers: &[ImageLayer], epoch: Option<Timestamp>) -> ImageConfigView {
+fn finish_config(
+    mut config: ImageConfigView,
+    platform: &Platform,
+    layers: &[ImageLayer],
+    epoch: Option<Timestamp>,
+) -> ImageConfigView {
     config.os.clone_from(&platform.os);
     config.architecture.clone_from(&platform.architecture);
     config.variant.clone_from(&platform.variant);
@@ -178,9 +201,13 @@ mod tests {
 
     #[test]
     fn times_come_from_layers_and_empty_steps_take_the_one_before() {
-        let entry = |text: &str, empty_layer| History { created_by: text.to_owned(), empty_layer, ..History::default() };
+        let entry =
+            |text: &str, empty_layer| History { created_by: text.to_owned(), empty_layer, ..History::default() };
         let base = History { created: Some(Timestamp::from_seconds(5)), ..entry("base", false) };
-        let config = ImageConfigView { history: vec![base, entry("ENV", true), entry("RUN", false), entry("CMD", true)], ..ImageConfigView::default() };
+        let config = ImageConfigView {
+            history: vec![base, entry("ENV", true), entry("RUN", false), entry("CMD", true)],
+            ..ImageConfigView::default()
+        };
         let platform = Platform::new("linux", "arm", "v7");
         let done = finish_config(config.clone(), &platform, &[layer("a", 1), layer("b", 9)], None);
         let seconds: Vec<u64> = done.history.iter().map(|entry| entry.created.unwrap().seconds()).collect();

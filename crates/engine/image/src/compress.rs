@@ -130,7 +130,9 @@ pub fn compress_layer(
         let remembered = write_in_order(&result_queue, &mut ingest);
         // When writing failed, the receiver must go first: the workers and the reader end by the closed channels.
         drop(result_queue);
-        let read = reader.join().unwrap_or_else(|_| Err(ImageError::Compress { source: io::Error::other("the reader of the layer stopped") }));
+        let read = reader.join().unwrap_or_else(|_| {
+            Err(ImageError::Compress { source: io::Error::other("the reader of the layer stopped") })
+        });
         let remembered = remembered?;
         let (diff_id, size) = read?;
         Ok::<_, ImageError>((diff_id, size, remembered))
@@ -163,7 +165,10 @@ fn work(jobs: &Mutex<Receiver<Job>>, results: &SyncSender<Done>, memory: &ChunkM
         let key = ChunkKey::of(&chunk, method);
         let found = if method.compression == Compression::Uncompressed { None } else { memory.find(&key) };
         let remembered = found.is_some();
-        let bytes = found.map_or_else(|| if method.compression == Compression::Uncompressed { Ok(chunk) } else { method.compress(&chunk) }, Ok);
+        let bytes = found.map_or_else(
+            || if method.compression == Compression::Uncompressed { Ok(chunk) } else { method.compress(&chunk) },
+            Ok,
+        );
         if results.send(Done { number, key, bytes, remembered }).is_err() {
             return;
         }

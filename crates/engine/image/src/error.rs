@@ -25,7 +25,9 @@ pub enum ImageError {
     Missing { subject: &'static str, digest: BlobDigest, name: String },
     #[error("image {name} has no {platform}; it has {available}")]
     NoPlatform { name: String, platform: Platform, available: String },
-    #[error("no image {name} in the local store; `crossdock images` lists what is there, `crossdock pull {name}` fetches it")]
+    #[error(
+        "no image {name} in the local store; `crossdock images` lists what is there, `crossdock pull {name}` fetches it"
+    )]
     NotFound { name: String },
     #[error("{name} names {count} images: {candidates}; give more digits of the digest")]
     Ambiguous { name: String, count: usize, candidates: String },

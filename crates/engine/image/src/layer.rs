@@ -32,7 +32,8 @@ impl LayerId {
 
     /// A name that was stored; `None` when it is none of ours.
     pub fn from_stored(text: &str) -> Option<Self> {
-        (text.starts_with(['d', 'x']) && text.len() > 1 && text.bytes().all(|b| b.is_ascii_alphanumeric())).then(|| Self(text.to_owned()))
+        (text.starts_with(['d', 'x']) && text.len() > 1 && text.bytes().all(|b| b.is_ascii_alphanumeric()))
+            .then(|| Self(text.to_owned()))
     }
 
     /// The name as it is stored.
@@ -110,7 +111,15 @@ pub struct LayerRow {
 impl LayerRow {
     /// A layer of which nothing is known but its name.
     pub const fn new(id: LayerId, diff_id: Option<DiffId>, created: Timestamp) -> Self {
-        Self { id, diff_id, created, blobs: Vec::new(), snapshots: BTreeMap::new(), listing: None, uncompressed_size: 0 }
+        Self {
+            id,
+            diff_id,
+            created,
+            blobs: Vec::new(),
+            snapshots: BTreeMap::new(),
+            listing: None,
+            uncompressed_size: 0,
+        }
     }
 
     /// Adds a blob, or the origins of one that is known already.
@@ -167,7 +176,12 @@ impl Layers {
     ///
     /// # Errors
     /// Those of the store.
-    pub fn update(&self, id: &LayerId, fresh: impl FnOnce() -> LayerRow, change: impl FnOnce(&mut LayerRow)) -> Result<LayerRow, ImageError> {
+    pub fn update(
+        &self,
+        id: &LayerId,
+        fresh: impl FnOnce() -> LayerRow,
+        change: impl FnOnce(&mut LayerRow),
+    ) -> Result<LayerRow, ImageError> {
         let known = self.get(id)?;
         let mut row = known.clone().unwrap_or_else(fresh);
         change(&mut row);

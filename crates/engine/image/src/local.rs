@@ -69,7 +69,8 @@ impl Images {
     /// # Errors
     /// Those of the store.
     pub fn put(&self, reference: Option<&Reference>, row: &ImageRow, blobs: &[BlobDigest]) -> Result<(), ImageError> {
-        let links: Vec<Link> = std::iter::once(row.target.digest).chain(blobs.iter().copied()).map(Link::Blob).collect();
+        let links: Vec<Link> =
+            std::iter::once(row.target.digest).chain(blobs.iter().copied()).map(Link::Blob).collect();
         let value = serde_json::to_vec(row).expect("an image row has only string keys");
         self.store.put_row(Space::Image, &row_key(reference, row.target.digest), &value, &links)?;
         if reference.is_some() {
@@ -85,12 +86,16 @@ impl Images {
     pub fn get(&self, reference: &Reference) -> Result<Option<LocalImage>, ImageError> {
         let named = reference.tagged_or_latest();
         if let Some(digest) = reference.digest() {
-            let same_name = |image: &LocalImage| image.reference.as_ref().is_some_and(|known| known.name() == reference.name());
-            let mut found: Vec<LocalImage> = self.list()?.into_iter().filter(|image| image.row.target.digest == digest).collect();
+            let same_name =
+                |image: &LocalImage| image.reference.as_ref().is_some_and(|known| known.name() == reference.name());
+            let mut found: Vec<LocalImage> =
+                self.list()?.into_iter().filter(|image| image.row.target.digest == digest).collect();
             found.sort_by_key(|image| !same_name(image));
             return Ok(found.into_iter().next());
         }
-        let Some(bytes) = self.store.get(Space::Image, &row_key(Some(&named), BlobDigest::of(b"")))? else { return Ok(None) };
+        let Some(bytes) = self.store.get(Space::Image, &row_key(Some(&named), BlobDigest::of(b"")))? else {
+            return Ok(None);
+        };
         Ok(Some(LocalImage { row: read_row(&named.to_string(), &bytes)?, reference: Some(named) }))
     }
 
@@ -109,7 +114,9 @@ impl Images {
         let mut found: Vec<LocalImage> = Vec::new();
         if is_hex {
             for image in self.list()? {
-                if !found.iter().any(|known| known.row.target.digest == image.row.target.digest) && self.has_digest(&image, digits)? {
+                if !found.iter().any(|known| known.row.target.digest == image.row.target.digest)
+                    && self.has_digest(&image, digits)?
+                {
                     found.push(image);
                 }
             }
@@ -118,7 +125,8 @@ impl Images {
             1 => Ok(found.remove(0)),
             0 => Err(ImageError::NotFound { name: text.to_owned() }),
             count => {
-                let candidates = found.iter().map(|image| image.row.target.digest.to_string()).collect::<Vec<_>>().join(", ");
+                let candidates =
+                    found.iter().map(|image| image.row.target.digest.to_string()).collect::<Vec<_>>().join(", ");
                 Err(ImageError::Ambiguous { name: text.to_owned(), count, candidates })
             }
         }
@@ -130,7 +138,8 @@ impl Images {
         }
         let manifests = self.manifests(image).unwrap_or_default();
         Ok(manifests.iter().any(|manifest| {
-            manifest.descriptor.digest.hex().starts_with(digits) || manifest.manifest.view.config.digest.hex().starts_with(digits)
+            manifest.descriptor.digest.hex().starts_with(digits)
+                || manifest.manifest.view.config.digest.hex().starts_with(digits)
         }))
     }
 
@@ -168,16 +177,28 @@ impl Images {
         let target = &image.row.target;
         let raw = self.document("image", target, &name)?;
         if !media_type::is_index(&target.media_type) {
-            let manifest = Manifest::parse(raw).map_err(|source| ImageError::Document { subject: "manifest", digest: target.digest, source })?;
+            let manifest = Manifest::parse(raw).map_err(|source| ImageError::Document {
+                subject: "manifest",
+                digest: target.digest,
+                source,
+            })?;
             let platform = self.config_platform(&manifest, &name)?;
             return Ok(vec![LocalManifest { descriptor: target.clone(), platform, manifest }]);
         }
-        let index = Index::parse(raw).map_err(|source| ImageError::Document { subject: "index", digest: target.digest, source })?;
+        let index = Index::parse(raw).map_err(|source| ImageError::Document {
+            subject: "index",
+            digest: target.digest,
+            source,
+        })?;
         let mut manifests = Vec::new();
         for entry in index.images() {
             // A pulled index may be kept with the manifests of some platforms only.
             let Some(raw) = self.store.read(entry.digest, crossdock_oci::MANIFEST_SIZE_MAX)? else { continue };
-            let manifest = Manifest::parse(raw).map_err(|source| ImageError::Document { subject: "manifest", digest: entry.digest, source })?;
+            let manifest = Manifest::parse(raw).map_err(|source| ImageError::Document {
+                subject: "manifest",
+                digest: entry.digest,
+                source,
+            })?;
             let platform = match &entry.platform {
                 Some(platform) => Some(platform.clone().normalized()),
                 None => self.config_platform(&manifest, &name)?,
@@ -194,7 +215,12 @@ impl Images {
     pub fn choose(&self, image: &LocalImage, platform: &Platform) -> Result<LocalManifest, ImageError> {
         let matcher = platform.matcher();
         let manifests = self.manifests(image)?;
-        let available = manifests.iter().filter_map(|m| m.platform.as_ref()).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let available = manifests
+            .iter()
+            .filter_map(|m| m.platform.as_ref())
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
         manifests
             .into_iter()
             .filter_map(|manifest| Some((matcher.rank(manifest.platform.as_ref()?)?, manifest)))
@@ -210,8 +236,11 @@ impl Images {
     fn config_platform(&self, manifest: &Manifest, name: &str) -> Result<Option<Platform>, ImageError> {
         let descriptor = &manifest.view.config;
         let raw = self.document("image config", descriptor, name)?;
-        let config = crossdock_oci::ImageConfig::parse(raw)
-            .map_err(|source| ImageError::Document { subject: "image config", digest: descriptor.digest, source })?;
+        let config = crossdock_oci::ImageConfig::parse(raw).map_err(|source| ImageError::Document {
+            subject: "image config",
+            digest: descriptor.digest,
+            source,
+        })?;
         Ok(config.view.platform())
     }
 
@@ -219,10 +248,17 @@ impl Images {
     ///
     /// # Errors
     /// When it is not in the store.
-    pub fn document(&self, subject: &'static str, descriptor: &Descriptor, name: &str) -> Result<bytes::Bytes, ImageError> {
-        self.store
-            .read(descriptor.digest, crossdock_oci::MANIFEST_SIZE_MAX)?
-            .ok_or_else(|| ImageError::Missing { subject, digest: descriptor.digest, name: name.to_owned() })
+    pub fn document(
+        &self,
+        subject: &'static str,
+        descriptor: &Descriptor,
+        name: &str,
+    ) -> Result<bytes::Bytes, ImageError> {
+        self.store.read(descriptor.digest, crossdock_oci::MANIFEST_SIZE_MAX)?.ok_or_else(|| ImageError::Missing {
+            subject,
+            digest: descriptor.digest,
+            name: name.to_owned(),
+        })
     }
 }
 

@@ -141,7 +141,9 @@ fn write_meta(m: &mut Message, exec: &ExecOp) {
     m.text(4, &meta.user);
     if !meta.proxy_env.is_empty() {
         m.message(5, |m| {
-            for (field, name) in [(1, "http_proxy"), (2, "https_proxy"), (3, "ftp_proxy"), (4, "no_proxy"), (5, "all_proxy")] {
+            for (field, name) in
+                [(1, "http_proxy"), (2, "https_proxy"), (3, "ftp_proxy"), (4, "no_proxy"), (5, "all_proxy")]
+            {
                 m.text(field, meta.proxy_env.get(name).map_or("", String::as_str));
             }
         });
@@ -191,11 +193,14 @@ fn write_mount(m: &mut Message, mount: &Mount) {
             m.number(6, 3);
             m.message(20, |m| {
                 m.text(1, id);
-                m.number(2, match sharing {
-                    CacheSharing::Shared => 0,
-                    CacheSharing::Private => 1,
-                    CacheSharing::Locked => 2,
-                });
+                m.number(
+                    2,
+                    match sharing {
+                        CacheSharing::Shared => 0,
+                        CacheSharing::Private => 1,
+                        CacheSharing::Locked => 2,
+                    },
+                );
             });
         }
         MountKind::Tmpfs { size_bytes } => {

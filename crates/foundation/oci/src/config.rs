@@ -161,7 +161,8 @@ impl ImageConfig {
     /// When they are too large or no image config.
     pub fn parse(raw: Bytes) -> Result<Self, DocumentError> {
         check_size("image config", &raw)?;
-        let view = serde_json::from_slice(&raw).map_err(|source| DocumentError::Json { what: "image config", source })?;
+        let view =
+            serde_json::from_slice(&raw).map_err(|source| DocumentError::Json { what: "image config", source })?;
         Ok(Self { raw, view })
     }
 

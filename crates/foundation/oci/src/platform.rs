@@ -16,7 +16,12 @@ pub struct Platform {
     pub os: String,
     #[serde(rename = "os.version", default, skip_serializing_if = "String::is_empty")]
     pub os_version: String,
-    #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_empty")]
+    #[serde(
+        rename = "os.features",
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_empty"
+    )]
     pub os_features: Vec<String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub variant: String,
@@ -34,13 +39,51 @@ pub enum PlatformError {
 }
 
 const KNOWN_OS: [&str; 16] = [
-    "aix", "android", "darwin", "dragonfly", "freebsd", "hurd", "illumos", "ios", "js", "linux", "nacl", "netbsd",
-    "openbsd", "plan9", "solaris", "windows",
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "hurd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "nacl",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "windows",
 ];
 const KNOWN_ARCH: [&str; 27] = [
-    "386", "amd64", "amd64p32", "arm", "armbe", "arm64", "arm64be", "ppc64", "ppc64le", "loong64", "mips", "mipsle",
-    "mips64", "mips64le", "mips64p32", "mips64p32le", "ppc", "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64",
-    "wasm", "zos", "aarch64_be", "unknown",
+    "386",
+    "amd64",
+    "amd64p32",
+    "arm",
+    "armbe",
+    "arm64",
+    "arm64be",
+    "ppc64",
+    "ppc64le",
+    "loong64",
+    "mips",
+    "mipsle",
+    "mips64",
+    "mips64le",
+    "mips64p32",
+    "mips64p32le",
+    "ppc",
+    "riscv",
+    "riscv64",
+    "s390",
+    "s390x",
+    "sparc",
+    "sparc64",
+    "wasm",
+    "zos",
+    "aarch64_be",
+    "unknown",
 ];
 
 impl Platform {
@@ -91,7 +134,8 @@ impl Platform {
         if lower == "local" {
             return Ok(host.clone());
         }
-        let (lower, os_version, os_features) = split_os_options(&lower).ok_or_else(|| PlatformError::Shape(text.to_owned()))?;
+        let (lower, os_version, os_features) =
+            split_os_options(&lower).ok_or_else(|| PlatformError::Shape(text.to_owned()))?;
         let parts: Vec<&str> = lower.split('/').collect();
         if parts.iter().any(|part| part.is_empty() || !part.bytes().all(is_word_byte)) {
             return Err(PlatformError::Shape(text.to_owned()));
@@ -308,16 +352,36 @@ mod tests {
     #[test]
     fn specifiers_normalise_as_the_table_says() {
         let rows = [
-            ("linux/amd64", "linux/amd64"), ("linux/x86_64", "linux/amd64"), ("linux/x86-64", "linux/amd64"),
-            ("amd64", "linux/amd64"), ("amd64/v1", "linux/amd64"), ("linux/amd64/v1", "linux/amd64"),
-            ("linux/amd64/v3", "linux/amd64/v3"), ("linux/i386", "linux/386"), ("386", "linux/386"),
-            ("linux/arm64", "linux/arm64"), ("aarch64", "linux/arm64"), ("arm64/v8", "linux/arm64"),
-            ("arm64/8", "linux/arm64"), ("linux/arm64/v8.0", "linux/arm64"), ("arm64/9", "linux/arm64/v9"),
-            ("arm64/v9.0", "linux/arm64/v9"), ("arm", "linux/arm/v7"), ("linux/arm", "linux/arm/v7"),
-            ("arm/7", "linux/arm/v7"), ("armhf", "linux/arm/v7"), ("armel", "linux/arm/v6"),
-            ("linux/arm/5", "linux/arm/v5"), ("linux/arm/v6", "linux/arm/v6"), ("arm/8", "linux/arm/v8"),
-            ("macos", "darwin/amd64"), ("linux", "linux/amd64"), ("windows", "windows/amd64"),
-            ("LINUX/ARM64", "linux/arm64"), ("local", "linux/amd64"), ("linux/riscv64", "linux/riscv64"),
+            ("linux/amd64", "linux/amd64"),
+            ("linux/x86_64", "linux/amd64"),
+            ("linux/x86-64", "linux/amd64"),
+            ("amd64", "linux/amd64"),
+            ("amd64/v1", "linux/amd64"),
+            ("linux/amd64/v1", "linux/amd64"),
+            ("linux/amd64/v3", "linux/amd64/v3"),
+            ("linux/i386", "linux/386"),
+            ("386", "linux/386"),
+            ("linux/arm64", "linux/arm64"),
+            ("aarch64", "linux/arm64"),
+            ("arm64/v8", "linux/arm64"),
+            ("arm64/8", "linux/arm64"),
+            ("linux/arm64/v8.0", "linux/arm64"),
+            ("arm64/9", "linux/arm64/v9"),
+            ("arm64/v9.0", "linux/arm64/v9"),
+            ("arm", "linux/arm/v7"),
+            ("linux/arm", "linux/arm/v7"),
+            ("arm/7", "linux/arm/v7"),
+            ("armhf", "linux/arm/v7"),
+            ("armel", "linux/arm/v6"),
+            ("linux/arm/5", "linux/arm/v5"),
+            ("linux/arm/v6", "linux/arm/v6"),
+            ("arm/8", "linux/arm/v8"),
+            ("macos", "darwin/amd64"),
+            ("linux", "linux/amd64"),
+            ("windows", "windows/amd64"),
+            ("LINUX/ARM64", "linux/arm64"),
+            ("local", "linux/amd64"),
+            ("linux/riscv64", "linux/riscv64"),
         ];
         for (text, wanted) in rows {
             assert_eq!(Platform::parse_on(text, &host()).unwrap().to_string(), wanted, "{text}");
@@ -337,7 +401,10 @@ mod tests {
     #[test]
     fn matching_prefers_and_falls_back() {
         let rank = |wanted: &str, candidate: &str| {
-            Platform::parse_on(wanted, &host()).unwrap().matcher().rank(&Platform::parse_on(candidate, &host()).unwrap())
+            Platform::parse_on(wanted, &host())
+                .unwrap()
+                .matcher()
+                .rank(&Platform::parse_on(candidate, &host()).unwrap())
         };
         assert_eq!(rank("amd64", "amd64"), Some(0));
         assert_eq!(rank("amd64", "386"), Some(1));

@@ -48,7 +48,9 @@ pub enum ReferenceReason {
     EmptyPart(usize),
     #[error("repository name is {0} bytes long, at most {NAME_LENGTH_MAX} are allowed")]
     NameTooLong(usize),
-    #[error("tag {0:?} must begin with a letter, digit or _, hold only letters, digits, _ . - and have at most {TAG_LENGTH_MAX} bytes")]
+    #[error(
+        "tag {0:?} must begin with a letter, digit or _, hold only letters, digits, _ . - and have at most {TAG_LENGTH_MAX} bytes"
+    )]
     Tag(String),
     #[error("{0}")]
     Digest(#[from] crate::DigestError),
@@ -200,7 +202,8 @@ fn parse(text: &str) -> Result<Reference, ReferenceReason> {
     let (domain, path, offset) = split_domain(name);
     check_domain(domain)?;
     check_path(path, offset)?;
-    let path = if domain == DEFAULT_DOMAIN && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
+    let path =
+        if domain == DEFAULT_DOMAIN && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
     if path.len() > NAME_LENGTH_MAX {
         return Err(ReferenceReason::NameTooLong(path.len()));
     }

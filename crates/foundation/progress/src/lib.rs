@@ -146,8 +146,15 @@ impl Progress {
 
     /// Begins a step with a known identity.
     pub fn begin(&self, digest: VertexDigest, name: &str, inputs: Vec<VertexDigest>) -> Step {
-        let vertex =
-            Vertex { digest, inputs, name: name.to_owned(), started: Some(Timestamp::now()), completed: None, cached: false, error: String::new() };
+        let vertex = Vertex {
+            digest,
+            inputs,
+            name: name.to_owned(),
+            started: Some(Timestamp::now()),
+            completed: None,
+            cached: false,
+            error: String::new(),
+        };
         self.emit(Event::Vertex(vertex.clone()));
         Step { progress: self.clone(), vertex }
     }
@@ -200,12 +207,23 @@ impl Step {
 
     /// Output of the step's process: stream 1 or 2.
     pub fn log(&self, stream: u8, data: &[u8]) {
-        self.progress.emit(Event::Log(Log { vertex: self.vertex.digest, stream, data: data.to_vec(), timestamp: Timestamp::now() }));
+        self.progress.emit(Event::Log(Log {
+            vertex: self.vertex.digest,
+            stream,
+            data: data.to_vec(),
+            timestamp: Timestamp::now(),
+        }));
     }
 
     /// A warning of one line.
     pub fn warn(&self, short: &str) {
-        self.progress.emit(Event::Warning(Warning { vertex: self.vertex.digest, level: 1, short: short.to_owned(), detail: Vec::new(), url: String::new() }));
+        self.progress.emit(Event::Warning(Warning {
+            vertex: self.vertex.digest,
+            level: 1,
+            short: short.to_owned(),
+            detail: Vec::new(),
+            url: String::new(),
+        }));
     }
 }
 
@@ -230,7 +248,16 @@ impl Line {
     /// Begins a line under the step with this identity.
     pub fn begin(progress: &Progress, vertex: VertexDigest, id: &str) -> Self {
         let now = Timestamp::now();
-        let status = Status { id: id.to_owned(), vertex, name: String::new(), current: 0, total: 0, timestamp: now, started: Some(now), completed: None };
+        let status = Status {
+            id: id.to_owned(),
+            vertex,
+            name: String::new(),
+            current: 0,
+            total: 0,
+            timestamp: now,
+            started: Some(now),
+            completed: None,
+        };
         progress.emit(Event::Status(status.clone()));
         Self { progress: progress.clone(), status }
     }

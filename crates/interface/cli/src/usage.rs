@@ -20,7 +20,8 @@ pub fn report(error: &clap::Error) -> ExitCode {
         ErrorKind::UnknownArgument => {
             // Docker's words, which scripts look for; and the flag that was meant.
             let flag = context(error, ContextKind::InvalidArg).unwrap_or_default();
-            let hint = context(error, ContextKind::SuggestedArg).map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
+            let hint = context(error, ContextKind::SuggestedArg)
+                .map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
             let kind = if flag.starts_with("--") { "unknown flag" } else { "unknown shorthand flag" };
             say(&format!("unknown flag: {flag}{hint}").replace("unknown flag", kind));
             say("See 'crossdock --help', or the help of the command.");
@@ -28,7 +29,8 @@ pub fn report(error: &clap::Error) -> ExitCode {
         }
         ErrorKind::InvalidSubcommand => {
             let verb = context(error, ContextKind::InvalidSubcommand).unwrap_or_default();
-            let hint = context(error, ContextKind::SuggestedSubcommand).map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
+            let hint = context(error, ContextKind::SuggestedSubcommand)
+                .map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
             say(&format!("ERROR: unknown command: {verb:?}{hint}"));
             ExitCode::FAILURE
         }

@@ -15,8 +15,38 @@ const INPUT_BYTES_MAX: usize = 16 << 10;
 const SEED: u64 = 0x5eed_c0de;
 /// Pieces that parsers care about.
 const WORDS: [&[u8]; 32] = [
-    b"\n", b"\\\n", b"\"", b"'", b"$", b"${", b"}", b":-", b"//", b"##", b"%%", b"<<", b"EOF", b"--", b"=", b"[", b"]", b"!", b"**", b"..", b"/",
-    b"\0", b"\xff", b"\xe2\x82\xac", b"sha256:", b"@", b":", b",", b"null", b"-1", b"18446744073709551616", b"000000000000",
+    b"\n",
+    b"\\\n",
+    b"\"",
+    b"'",
+    b"$",
+    b"${",
+    b"}",
+    b":-",
+    b"//",
+    b"##",
+    b"%%",
+    b"<<",
+    b"EOF",
+    b"--",
+    b"=",
+    b"[",
+    b"]",
+    b"!",
+    b"**",
+    b"..",
+    b"/",
+    b"\0",
+    b"\xff",
+    b"\xe2\x82\xac",
+    b"sha256:",
+    b"@",
+    b":",
+    b",",
+    b"null",
+    b"-1",
+    b"18446744073709551616",
+    b"000000000000",
 ];
 
 fn root() -> PathBuf {
@@ -24,7 +54,8 @@ fn root() -> PathBuf {
 }
 
 fn files(dir: &Path) -> Vec<Vec<u8>> {
-    let mut paths: Vec<PathBuf> = fs_err::read_dir(dir).expect("every target has a corpus").map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> =
+        fs_err::read_dir(dir).expect("every target has a corpus").map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths.iter().map(|path| fs_err::read(path).unwrap()).collect()
 }
@@ -33,7 +64,8 @@ fn files(dir: &Path) -> Vec<Vec<u8>> {
 fn corpus(target: &str) -> Vec<Vec<u8>> {
     let mut inputs = files(&root().join("fuzz/corpus").join(target));
     if matches!(target, "lex" | "heredoc") {
-        let mut cases: Vec<PathBuf> = fs_err::read_dir(root().join("testdata/dockerfile")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut cases: Vec<PathBuf> =
+            fs_err::read_dir(root().join("testdata/dockerfile")).unwrap().map(|entry| entry.unwrap().path()).collect();
         cases.sort();
         inputs.extend(cases.iter().map(|case| fs_err::read(case.join("Dockerfile")).unwrap()));
     }
@@ -91,7 +123,11 @@ fn run(target: fuzz::Target, input: &[u8]) {
     if catch_unwind(AssertUnwindSafe(|| function(input))).is_err() {
         let path = std::env::temp_dir().join(format!("crossdock-fuzz-{name}"));
         fs_err::write(&path, input).unwrap();
-        panic!("{name} fails with the {} bytes kept in {}: a copy belongs into fuzz/corpus/{name}", input.len(), path.display());
+        panic!(
+            "{name} fails with the {} bytes kept in {}: a copy belongs into fuzz/corpus/{name}",
+            input.len(),
+            path.display()
+        );
     }
 }
 
@@ -111,7 +147,8 @@ fn replay(names: &[&str]) {
 
 const DOCKERFILE: [&str; 4] = ["lex", "expand", "ignore", "heredoc"];
 const LAYERS: [&str; 2] = ["tar_reader", "listing_decode"];
-const WORDS_AND_DOCUMENTS: [&str; 5] = ["reference", "manifest", "image_config", "registry_config_toml", "www_authenticate"];
+const WORDS_AND_DOCUMENTS: [&str; 5] =
+    ["reference", "manifest", "image_config", "registry_config_toml", "www_authenticate"];
 
 #[test]
 fn dockerfiles_and_ignore_files() {

@@ -187,9 +187,13 @@ impl LaterArgs {
 impl IgnoredArgs {
     /// The flags that were given, promise something and do nothing.
     pub fn given(&self) -> Vec<&'static str> {
-        [("isolation", self.isolation.is_some()), ("security-opt", !self.security_opt.is_empty()), ("squash", self.squash.is_some())]
-            .into_iter()
-            .filter_map(|(name, given)| given.then_some(name))
-            .collect()
+        [
+            ("isolation", self.isolation.is_some()),
+            ("security-opt", !self.security_opt.is_empty()),
+            ("squash", self.squash.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, given)| given.then_some(name))
+        .collect()
     }
 }

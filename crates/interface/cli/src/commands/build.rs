@@ -33,13 +33,17 @@ pub fn run(args: &BuildArgs) -> Result<(), CliError> {
     let outcome = Build::run(&engine, &request, &progress);
     let trace = display.finish();
     summary(mode, &trace, outcome.is_err());
-    let report = outcome.map_err(|failure| CliError::Build { source: Box::new(failure.source), dockerfile: failure.dockerfile })?;
+    let report = outcome
+        .map_err(|failure| CliError::Build { source: Box::new(failure.source), dockerfile: failure.dockerfile })?;
     finish(args, &request, &report, mode)
 }
 
 fn check_flags(args: &BuildArgs) -> Result<(), CliError> {
     if let Some(flag) = args.later.given().first() {
-        return Err(CliError::NotYet { flag: (*flag).to_owned(), why: "it is read, but nothing honours it so far; leave it out" });
+        return Err(CliError::NotYet {
+            flag: (*flag).to_owned(),
+            why: "it is read, but nothing honours it so far; leave it out",
+        });
     }
     for flag in args.ignored.given() {
         say(&format!("WARNING: {flag} flag is deprecated and has no effect"));
@@ -51,7 +55,12 @@ fn mode(args: &BuildArgs) -> Result<Mode, CliError> {
     if args.quiet {
         return Ok(Mode::Quiet);
     }
-    Mode::parse(&args.progress).ok_or_else(|| CliError::Usage(format!("invalid progress type {:?}: auto, plain, tty, quiet and rawjson are supported", args.progress)))
+    Mode::parse(&args.progress).ok_or_else(|| {
+        CliError::Usage(format!(
+            "invalid progress type {:?}: auto, plain, tty, quiet and rawjson are supported",
+            args.progress
+        ))
+    })
 }
 
 /// What was typed, resolved once.
@@ -60,7 +69,11 @@ fn request(args: &BuildArgs, kept: &mut Option<tempfile::TempDir>) -> Result<Bui
     let path = args.path.as_deref().ok_or_else(|| CliError::Usage(usage.to_owned()))?;
     let context = context(path)?;
     let (dockerfile, filename) = dockerfile(args.file.as_deref(), &context, kept)?;
-    let names = args.tags.iter().map(|tag| tag.parse::<Reference>().map(|name| name.tagged_or_latest())).collect::<Result<Vec<_>, _>>()?;
+    let names = args
+        .tags
+        .iter()
+        .map(|tag| tag.parse::<Reference>().map(|name| name.tagged_or_latest()))
+        .collect::<Result<Vec<_>, _>>()?;
     let outputs = outputs(args)?;
     if outputs.iter().any(|spec| spec.push && spec.names.is_empty()) && names.is_empty() {
         return Err(CliError::Usage("failed to build: tag is needed when pushing to registry".to_owned()));
@@ -68,7 +81,10 @@ fn request(args: &BuildArgs, kept: &mut Option<tempfile::TempDir>) -> Result<Bui
     let mut options = Options::new(wanted_platforms(args)?);
     let to_archive = |spec: &OutputSpec| spec.kind == OutputKind::Docker && spec.dest.is_some();
     if options.platforms.len() > 1 && outputs.iter().any(to_archive) {
-        return Err(CliError::Usage("failed to build: docker exporter does not support exporting manifest lists, use the oci exporter instead".to_owned()));
+        return Err(CliError::Usage(
+            "failed to build: docker exporter does not support exporting manifest lists, use the oci exporter instead"
+                .to_owned(),
+        ));
     }
     options.filename = filename;
     options.target.clone_from(&args.target);
@@ -78,7 +94,14 @@ fn request(args: &BuildArgs, kept: &mut Option<tempfile::TempDir>) -> Result<Bui
     options.resolve_mode = if args.pull { ResolveMode::Pull } else { ResolveMode::Default };
     options.shared_key_hint = context.file_name().map(|name| name.to_string_lossy().into_owned());
     let annotations = annotations(args, &outputs)?;
-    Ok(BuildRequest { options, contexts: LocalContexts { context, dockerfile }, outputs, names, annotations, only_graph: args.print_llb })
+    Ok(BuildRequest {
+        options,
+        contexts: LocalContexts { context, dockerfile },
+        outputs,
+        names,
+        annotations,
+        only_graph: args.print_llb,
+    })
 }
 
 fn context(path: &str) -> Result<PathBuf, CliError> {
@@ -95,10 +118,15 @@ fn context(path: &str) -> Result<PathBuf, CliError> {
 }
 
 /// The directory and name of the Dockerfile; one from standard input is kept in a directory of its own.
-fn dockerfile(file: Option<&str>, context: &Path, kept: &mut Option<tempfile::TempDir>) -> Result<(PathBuf, String), CliError> {
+fn dockerfile(
+    file: Option<&str>,
+    context: &Path,
+    kept: &mut Option<tempfile::TempDir>,
+) -> Result<(PathBuf, String), CliError> {
     let Some(file) = file else { return Ok((context.to_owned(), "Dockerfile".to_owned())) };
     if file == "-" {
-        let failed = |action, source| CliError::File { action, path: "the Dockerfile of standard input".to_owned(), source };
+        let failed =
+            |action, source| CliError::File { action, path: "the Dockerfile of standard input".to_owned(), source };
         let mut text = Vec::new();
         std::io::stdin().read_to_end(&mut text).map_err(|source| failed("read", source))?;
         let dir = tempfile::tempdir().map_err(|source| failed("keep", source))?;
@@ -115,7 +143,9 @@ fn dockerfile(file: Option<&str>, context: &Path, kept: &mut Option<tempfile::Te
         _ => PathBuf::from("."),
     };
     if !dir.is_dir() {
-        return Err(CliError::Usage(format!("failed to build: failed to read dockerfile: open {file}: no such file or directory")));
+        return Err(CliError::Usage(format!(
+            "failed to build: failed to read dockerfile: open {file}: no such file or directory"
+        )));
     }
     Ok((dir, name))
 }
@@ -145,7 +175,9 @@ fn outputs(args: &BuildArgs) -> Result<Vec<OutputSpec>, CliError> {
 fn refuse_terminal() -> Result<(), CliError> {
     use std::io::IsTerminal;
     if std::io::stdout().is_terminal() {
-        return Err(CliError::Usage("failed to build: dest file is required for oci exporter. refusing to write to console".to_owned()));
+        return Err(CliError::Usage(
+            "failed to build: dest file is required for oci exporter. refusing to write to console".to_owned(),
+        ));
     }
     Ok(())
 }
@@ -206,7 +238,9 @@ fn annotations(args: &BuildArgs, outputs: &[OutputSpec]) -> Result<Annotations, 
         }
     }
     for (attribute, value) in outputs.iter().flat_map(|spec| &spec.annotations) {
-        let (kind, key) = attribute.split_once('.').ok_or_else(|| CliError::Usage(format!("output attribute {attribute:?}: expected annotation[-TYPE][[PLATFORM]].KEY")))?;
+        let (kind, key) = attribute.split_once('.').ok_or_else(|| {
+            CliError::Usage(format!("output attribute {attribute:?}: expected annotation[-TYPE][[PLATFORM]].KEY"))
+        })?;
         let kind = kind.strip_prefix("annotation").unwrap_or(kind);
         let kind = kind.strip_prefix('-').map_or_else(|| format!("manifest{kind}"), str::to_owned);
         add_annotation(&mut all, &kind, key, value)?;
@@ -215,7 +249,9 @@ fn annotations(args: &BuildArgs, outputs: &[OutputSpec]) -> Result<Annotations, 
 }
 
 fn is_kind_list(text: &str) -> bool {
-    text.split(',').all(|kind| matches!(kind.split('[').next(), Some("index" | "index-descriptor" | "manifest" | "manifest-descriptor")))
+    text.split(',').all(|kind| {
+        matches!(kind.split('[').next(), Some("index" | "index-descriptor" | "manifest" | "manifest-descriptor"))
+    })
 }
 
 fn add_annotation(all: &mut Annotations, kind: &str, key: &str, value: &str) -> Result<(), CliError> {
@@ -229,14 +265,20 @@ fn add_annotation(all: &mut Annotations, kind: &str, key: &str, value: &str) -> 
         ("index-descriptor", None) => drop(all.index_descriptor.insert(key, value)),
         ("manifest", platform) => all.manifest.push((platform, key, value)),
         ("manifest-descriptor", platform) => all.manifest_descriptor.push((platform, key, value)),
-        _ => return Err(CliError::Usage(format!("unknown annotation type {kind:?}: index, index-descriptor, manifest and manifest-descriptor are supported"))),
+        _ => {
+            return Err(CliError::Usage(format!(
+                "unknown annotation type {kind:?}: index, index-descriptor, manifest and manifest-descriptor are supported"
+            )));
+        }
     }
     Ok(())
 }
 
 fn remove_old(path: &str) -> Result<(), CliError> {
     match fs_err::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(CliError::File { action: "remove", path: path.to_owned(), source }),
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(CliError::File { action: "remove", path: path.to_owned(), source })
+        }
         _ => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! In: `images`, `tag`, `rmi`, `image inspect`. Out: the local image store, shown or changed. Never: a registry asked.
 
-use crossdock_image::{ImageKind, ImageRow, Images, LocalImage};
 use crossdock_image::local::LocalManifest;
+use crossdock_image::{ImageKind, ImageRow, Images, LocalImage};
 use crossdock_oci::{ImageConfig, Platform, Reference, Timestamp};
 use serde_json::{Value, json};
 
@@ -35,7 +35,10 @@ pub fn list(args: &ImagesArgs) -> Result<(), CliError> {
 }
 
 fn matches(image: &LocalImage, wanted: &Reference) -> bool {
-    image.reference.as_ref().is_some_and(|name| name.name() == wanted.name() && (wanted.tag().is_none() || name.tag() == wanted.tag()))
+    image
+        .reference
+        .as_ref()
+        .is_some_and(|name| name.name() == wanted.name() && (wanted.tag().is_none() || name.tag() == wanted.tag()))
 }
 
 fn header(digests: bool) -> Vec<String> {
@@ -50,7 +53,8 @@ fn header(digests: bool) -> Vec<String> {
 fn row(images: &Images, image: &LocalImage, args: &ImagesArgs) -> Vec<String> {
     // An image whose documents are damaged is still listed, so that it can be removed.
     let manifests = images.manifests(image).unwrap_or_default();
-    let platforms = manifests.iter().filter_map(|m| m.platform.as_ref()).map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let platforms =
+        manifests.iter().filter_map(|m| m.platform.as_ref()).map(ToString::to_string).collect::<Vec<_>>().join(",");
     let bytes: u64 = manifests.iter().flat_map(|m| m.manifest.view.layers.iter().map(|layer| layer.size)).sum();
     let none = || "<none>".to_owned();
     let mut words = vec![
@@ -97,7 +101,8 @@ pub fn remove(args: &RmiArgs) -> Result<(), CliError> {
         match images.find(name) {
             Ok(image) => {
                 images.remove(&image)?;
-                let shown = image.reference.as_ref().map_or_else(|| image.row.target.digest.to_string(), Reference::familiar);
+                let shown =
+                    image.reference.as_ref().map_or_else(|| image.row.target.digest.to_string(), Reference::familiar);
                 result(&format!("Untagged: {shown}"));
             }
             Err(error) if args.force => crate::error::say(&format!("WARNING: {error}")),
@@ -127,7 +132,8 @@ pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
 fn describe(images: &Images, image: &LocalImage, platform: Option<&Platform>) -> Result<Value, CliError> {
     let name = image.reference.as_ref().map_or_else(|| image.row.target.digest.to_string(), Reference::familiar);
     let manifests = images.manifests(image)?;
-    let platforms: Vec<String> = manifests.iter().filter_map(|m| m.platform.as_ref()).map(ToString::to_string).collect();
+    let platforms: Vec<String> =
+        manifests.iter().filter_map(|m| m.platform.as_ref()).map(ToString::to_string).collect();
     let chosen = match platform {
         Some(platform) => images.choose(image, platform)?,
         None => match images.choose(image, &Platform::host()) {
@@ -139,7 +145,8 @@ fn describe(images: &Images, image: &LocalImage, platform: Option<&Platform>) ->
     let config: Value = serde_json::from_slice(&raw).unwrap_or_default();
     let view = ImageConfig::parse(raw).map(|config| config.view).unwrap_or_default();
     let layers: Vec<String> = view.rootfs.diff_ids.iter().map(ToString::to_string).collect();
-    let digests: Vec<String> = image.reference.iter().map(|name| format!("{}@{}", name.familiar_name(), image.row.target.digest)).collect();
+    let digests: Vec<String> =
+        image.reference.iter().map(|name| format!("{}@{}", name.familiar_name(), image.row.target.digest)).collect();
     Ok(json!({
         "Id": image.row.target.digest,
         "RepoTags": image.reference.iter().map(Reference::familiar).collect::<Vec<_>>(),

@@ -22,7 +22,11 @@ pub fn create(args: &CreateArgs) -> Result<(), CliError> {
     if args.sources.is_empty() && !args.append {
         return Err(CliError::Usage("no sources specified: name the images to join".to_owned()));
     }
-    let tags = args.tags.iter().map(|tag| tag.parse::<Reference>().map(|name| name.tagged_or_latest())).collect::<Result<Vec<_>, _>>()?;
+    let tags = args
+        .tags
+        .iter()
+        .map(|tag| tag.parse::<Reference>().map(|name| name.tagged_or_latest()))
+        .collect::<Result<Vec<_>, _>>()?;
     let Some(first) = tags.first().cloned() else {
         return Err(CliError::Usage("can't push with no tags specified, please set --tag or --dry-run".to_owned()));
     };
@@ -79,13 +83,17 @@ fn config_platform(engine: &Engine, source: &Reference, manifest: &Manifest) -> 
 
 /// Docker's list type only when every entry is a Docker manifest (spec/engine.md §11).
 fn join(entries: &[Entry]) -> Index {
-    let all_docker = entries.iter().all(|entry| media_type::family(&entry.descriptor.media_type) == Some(Family::Docker));
+    let all_docker =
+        entries.iter().all(|entry| media_type::family(&entry.descriptor.media_type) == Some(Family::Docker));
     let family = if all_docker && !entries.is_empty() { Family::Docker } else { Family::Oci };
     Index::write(IndexView {
         schema_version: 2,
         media_type: Some(family.index().to_owned()),
         artifact_type: None,
-        manifests: entries.iter().map(|entry| Descriptor { urls: Vec::new(), data: None, ..entry.descriptor.clone() }).collect(),
+        manifests: entries
+            .iter()
+            .map(|entry| Descriptor { urls: Vec::new(), data: None, ..entry.descriptor.clone() })
+            .collect(),
         subject: None,
         annotations: std::collections::BTreeMap::new(),
     })
@@ -98,13 +106,26 @@ fn publish(engine: &Engine, tags: &[Reference], entries: &[Entry], index: &Index
         names.dedup();
         for name in names {
             let step = progress.step(&format!("[internal] pushing {}", name.familiar()));
-            let mut image = PushImage { target: Some(document(index.descriptor(), index.raw.clone())), ..PushImage::default() };
+            let mut image =
+                PushImage { target: Some(document(index.descriptor(), index.raw.clone())), ..PushImage::default() };
             for entry in entries {
                 // Within one repository everything is there already.
                 if entry.from.name() != name.name() {
-                    step.log(1, format!("copying {} from {} to {}\n", entry.descriptor.digest, entry.from.familiar(), name.familiar()).as_bytes());
+                    step.log(
+                        1,
+                        format!(
+                            "copying {} from {} to {}\n",
+                            entry.descriptor.digest,
+                            entry.from.familiar(),
+                            name.familiar()
+                        )
+                        .as_bytes(),
+                    );
                     image.add_manifest(&entry.manifest, &|_| vec![entry.from.name()]);
-                    image.manifests.push(document(Descriptor { platform: None, ..entry.descriptor.clone() }, entry.manifest.raw.clone()));
+                    image.manifests.push(document(
+                        Descriptor { platform: None, ..entry.descriptor.clone() },
+                        entry.manifest.raw.clone(),
+                    ));
                 }
             }
             let of_name: Vec<Reference> = tags.iter().filter(|tag| tag.name() == name.name()).cloned().collect();
@@ -127,7 +148,10 @@ fn publish(engine: &Engine, tags: &[Reference], entries: &[Entry], index: &Index
 /// `imagetools inspect`
 pub fn inspect(args: &RegistryInspectArgs) -> Result<(), CliError> {
     if args.format.is_some() {
-        return Err(CliError::NotYet { flag: "imagetools inspect --format".to_owned(), why: "use --raw and a JSON tool" });
+        return Err(CliError::NotYet {
+            flag: "imagetools inspect --format".to_owned(),
+            why: "use --raw and a JSON tool",
+        });
     }
     let name: Reference = args.name.parse::<Reference>()?.tagged_or_latest();
     let engine = engine()?;

@@ -14,7 +14,11 @@ pub fn watch(engine: &Engine) {
     std::thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         runtime.block_on(async {
-            let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else { return };
+            let (Ok(mut interrupt), Ok(mut terminate)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
+                return;
+            };
             for count in 1.. {
                 tokio::select! {
                     _ = interrupt.recv() => {}
@@ -23,7 +27,10 @@ pub fn watch(engine: &Engine) {
                 engine.cancel();
                 if count >= 3 {
                     say("ERROR: interrupted three times, ending at once");
-                    #[expect(clippy::exit, reason = "the user insists; the keeper and its mounts end with this process")]
+                    #[expect(
+                        clippy::exit,
+                        reason = "the user insists; the keeper and its mounts end with this process"
+                    )]
                     std::process::exit(IMPATIENT);
                 }
             }

@@ -14,7 +14,8 @@ const POLL: std::time::Duration = std::time::Duration::from_millis(100);
 pub fn serve(args: &ServeArgs) -> Result<(), CliError> {
     let engine = super::engine()?;
     let address = args.addr.strip_prefix(':').map_or_else(|| args.addr.clone(), |port| format!("127.0.0.1:{port}"));
-    let bad = |_| CliError::Usage(format!("--addr {:?}: expected an address and a port, as in 127.0.0.1:5000", args.addr));
+    let bad =
+        |_| CliError::Usage(format!("--addr {:?}: expected an address and a port, as in 127.0.0.1:5000", args.addr));
     let address: SocketAddr = address.replace("localhost", "127.0.0.1").parse().map_err(bad)?;
     let server = Server::start(ServerOptions { address, ..ServerOptions::local(engine.store().clone()) })?;
     say(&format!("serving {} on http://{}", engine.store().root().display(), server.address()));

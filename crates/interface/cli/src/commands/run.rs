@@ -25,7 +25,11 @@ pub fn run(args: &RunArgs) -> Result<(), CliError> {
     let image = find_or_pull(&engine, &args.image, request.platform.as_ref())?;
     let stdio = if args.tty { ExecStdio::default() } else { inherited_stdio(args.interactive)? };
     let running = shown(true, |progress| engine.run(&image, &request, stdio, progress))?;
-    let code = if args.tty { with_terminal(running, args.interactive)? } else { running.running.wait().map_err(crossdock_build::BuildError::from)?.code };
+    let code = if args.tty {
+        with_terminal(running, args.interactive)?
+    } else {
+        running.running.wait().map_err(crossdock_build::BuildError::from)?.code
+    };
     if engine.is_cancelled() {
         return Err(CliError::Cancelled);
     }
@@ -39,7 +43,11 @@ fn request(args: &RunArgs) -> Result<RunRequest, CliError> {
     let default = std::env::var("DOCKER_DEFAULT_PLATFORM").ok().filter(|text| !text.is_empty());
     let platform = args.platform.clone().or(default).map(|text| text.parse::<Platform>()).transpose()?;
     let env = args.env.iter().filter_map(|word| {
-        if word.contains('=') { Some(word.clone()) } else { std::env::var(word).ok().map(|value| format!("{word}={value}")) }
+        if word.contains('=') {
+            Some(word.clone())
+        } else {
+            std::env::var(word).ok().map(|value| format!("{word}={value}"))
+        }
     });
     let network = match args.network.as_str() {
         "host" | "default" | "bridge" => Network::Host,

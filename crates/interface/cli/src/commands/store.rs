@@ -28,7 +28,9 @@ fn confirmed(all: bool) -> Result<bool, CliError> {
     let what = if all { "all build cache" } else { "all dangling images and unreachable data" };
     let mut out = std::io::stdout();
     let failed = |source| CliError::File { action: "ask at", path: "the terminal".to_owned(), source };
-    write!(out, "WARNING! This will remove {what}. Are you sure you want to continue? [y/N] ").and_then(|()| out.flush()).map_err(failed)?;
+    write!(out, "WARNING! This will remove {what}. Are you sure you want to continue? [y/N] ")
+        .and_then(|()| out.flush())
+        .map_err(failed)?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

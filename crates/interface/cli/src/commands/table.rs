@@ -3,7 +3,9 @@
 /// Lines with every column as wide as its longest word, three blanks between columns, none at the end.
 pub fn lines(rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(|at| rows.iter().filter_map(|row| row.get(at)).map(|word| word.chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..columns)
+        .map(|at| rows.iter().filter_map(|row| row.get(at)).map(|word| word.chars().count()).max().unwrap_or(0))
+        .collect();
     rows.iter()
         .map(|row| {
             let mut line = String::new();
@@ -18,7 +20,13 @@ pub fn lines(rows: &[Vec<String>]) -> Vec<String> {
 
 /// `3 minutes ago`, as Docker says it.
 pub fn ago(seconds: u64) -> String {
-    let unit = |count: u64, name: &str| if count == 1 { format!("About a{} {name} ago", if name == "hour" { "n" } else { "" }) } else { format!("{count} {name}s ago") };
+    let unit = |count: u64, name: &str| {
+        if count == 1 {
+            format!("About a{} {name} ago", if name == "hour" { "n" } else { "" })
+        } else {
+            format!("{count} {name}s ago")
+        }
+    };
     match seconds {
         0 => "Less than a second ago".to_owned(),
         1 => "1 second ago".to_owned(),
@@ -41,7 +49,13 @@ pub fn size(bytes: u64) -> String {
         value /= 1000.0;
         unit += 1;
     }
-    let digits = if unit == 0 || value >= 100.0 { 0 } else if value >= 10.0 { 1 } else { 2 };
+    let digits = if unit == 0 || value >= 100.0 {
+        0
+    } else if value >= 10.0 {
+        1
+    } else {
+        2
+    };
     format!("{value:.digits$}{}", UNITS[unit])
 }
 
@@ -51,8 +65,21 @@ mod tests {
 
     #[test]
     fn words_as_docker_says_them() {
-        assert_eq!([ago(0), ago(30), ago(60), ago(7200), ago(3600), ago(864_000)], ["Less than a second ago", "30 seconds ago", "About a minute ago", "2 hours ago", "About an hour ago", "10 days ago"]);
-        assert_eq!([size(12), size(4_430_000), size(44_300_000), size(443_000_000)], ["12B", "4.43MB", "44.3MB", "443MB"]);
+        assert_eq!(
+            [ago(0), ago(30), ago(60), ago(7200), ago(3600), ago(864_000)],
+            [
+                "Less than a second ago",
+                "30 seconds ago",
+                "About a minute ago",
+                "2 hours ago",
+                "About an hour ago",
+                "10 days ago"
+            ]
+        );
+        assert_eq!(
+            [size(12), size(4_430_000), size(44_300_000), size(443_000_000)],
+            ["12B", "4.43MB", "44.3MB", "443MB"]
+        );
         assert_eq!(lines(&[vec!["A".into(), "B".into()], vec!["long".into(), String::new()]]), ["A      B", "long"]);
     }
 }

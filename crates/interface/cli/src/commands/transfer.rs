@@ -43,7 +43,11 @@ pub fn pull(args: &PullArgs) -> Result<(), CliError> {
 pub fn push(args: &PushArgs) -> Result<(), CliError> {
     let engine = engine()?;
     let image = engine.images().find(&args.name)?;
-    let mut names = args.targets.iter().map(|name| name.parse::<Reference>().map(|name| name.tagged_or_latest())).collect::<Result<Vec<_>, _>>()?;
+    let mut names = args
+        .targets
+        .iter()
+        .map(|name| name.parse::<Reference>().map(|name| name.tagged_or_latest()))
+        .collect::<Result<Vec<_>, _>>()?;
     if names.is_empty() {
         names.extend(image.reference.clone());
     }

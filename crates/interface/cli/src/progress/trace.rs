@@ -149,7 +149,8 @@ impl StepTrace {
 
     fn take_log(&mut self, log: &Log) {
         let stream = usize::from(log.stream == 2);
-        let time = log_seconds(log.timestamp.nanoseconds().saturating_sub(self.began.map_or(0, Timestamp::nanoseconds)));
+        let time =
+            log_seconds(log.timestamp.nanoseconds().saturating_sub(self.began.map_or(0, Timestamp::nanoseconds)));
         self.partial[stream].extend_from_slice(&log.data);
         while let Some(end) = self.partial[stream].iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.partial[stream].drain(..=end).collect();
@@ -172,7 +173,11 @@ impl StepTrace {
     pub fn unfinished_lines(&self) -> Vec<String> {
         let now = self.vertex.completed.unwrap_or_else(Timestamp::now).nanoseconds();
         let time = log_seconds(now.saturating_sub(self.began.map_or(0, Timestamp::nanoseconds)));
-        self.partial.iter().filter(|bytes| !bytes.is_empty()).map(|bytes| format!("{time} {}", String::from_utf8_lossy(bytes))).collect()
+        self.partial
+            .iter()
+            .filter(|bytes| !bytes.is_empty())
+            .map(|bytes| format!("{time} {}", String::from_utf8_lossy(bytes)))
+            .collect()
     }
 
     /// Time it ran, in nanoseconds.

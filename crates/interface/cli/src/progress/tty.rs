@@ -27,7 +27,8 @@ pub struct Tty {
 impl Tty {
     /// A screen for this builder.
     pub fn new(builder: &Builder) -> Self {
-        let log_lines = std::env::var("BUILDKIT_TTY_LOG_LINES").ok().and_then(|text| text.parse().ok()).unwrap_or(LOG_LINES);
+        let log_lines =
+            std::env::var("BUILDKIT_TTY_LOG_LINES").ok().and_then(|text| text.parse().ok()).unwrap_or(LOG_LINES);
         let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self { builder: format!("{}:{}", builder.driver, builder.name), height: 0, log_lines, colours }
     }
@@ -39,7 +40,8 @@ impl Tty {
     fn lines(&self, trace: &Trace, width: usize, height: usize, finished: bool) -> Vec<String> {
         let now = Timestamp::now();
         let started: Vec<&StepTrace> = trace.steps.iter().filter(|step| step.is_started()).collect();
-        let mut blocks: Vec<(bool, Vec<String>)> = started.iter().map(|step| (step.is_done(), self.step_lines(step, width, now))).collect();
+        let mut blocks: Vec<(bool, Vec<String>)> =
+            started.iter().map(|step| (step.is_done(), self.step_lines(step, width, now))).collect();
         let room = height.saturating_sub(2).max(3);
         let total = |blocks: &[(bool, Vec<String>)]| blocks.iter().map(|(_, lines)| lines.len()).sum::<usize>();
         // The oldest finished steps give way first, then sub-lines of what is left.
@@ -60,7 +62,8 @@ impl Tty {
     fn title(&self, trace: &Trace, started: &[&StepTrace], width: usize, now: Timestamp, finished: bool) -> String {
         let began = trace.began.unwrap_or(now).nanoseconds();
         let done = started.iter().filter(|step| step.is_done()).count();
-        let mut left = format!("[+] Building {} ({done}/{})", seconds(now.nanoseconds().saturating_sub(began)), trace.steps.len());
+        let mut left =
+            format!("[+] Building {} ({done}/{})", seconds(now.nanoseconds().saturating_sub(began)), trace.steps.len());
         if finished {
             left.push_str(" FINISHED");
         }
@@ -83,7 +86,9 @@ impl Tty {
         let time = seconds(step.duration_ns(now));
         let mut lines = vec![self.painted(colour, &fit(&format!(" => {prefix}{}", step.vertex.name), &time, width))];
         for status in &step.statuses {
-            let took = status.started.map_or(0, |begin| status.completed.unwrap_or(now).nanoseconds().saturating_sub(begin.nanoseconds()));
+            let took = status
+                .started
+                .map_or(0, |begin| status.completed.unwrap_or(now).nanoseconds().saturating_sub(begin.nanoseconds()));
             let colour = if status.completed.is_some() { "34" } else { "" };
             lines.push(self.painted(colour, &fit(&format!(" => => {}", status_text(status)), &seconds(took), width)));
         }

@@ -39,6 +39,9 @@ mod tests {
     #[test]
     fn texts_as_docker_prints_them() {
         assert_eq!([bytes(2), bytes(888_000), bytes(1_040_000)], ["2B", "888.00kB", "1.04MB"]);
-        assert_eq!([log_seconds(371_000_000), log_seconds(12_340_000_000), log_seconds(123_400_000_000)], ["0.371", "12.34", "123.4"]);
+        assert_eq!(
+            [log_seconds(371_000_000), log_seconds(12_340_000_000), log_seconds(123_400_000_000)],
+            ["0.371", "12.34", "123.4"]
+        );
     }
 }
