@@ -72,7 +72,7 @@ impl Steps {
         for spec in &request.outputs {
             match spec.kind {
                 OutputKind::Image | OutputKind::Oci | OutputKind::Docker => {
-                    self.export_image(finished, spec, request, &mut kept)?
+                    self.export_image(finished, spec, request, &mut kept)?;
                 }
                 OutputKind::Local => self.export_local(finished, spec)?,
                 OutputKind::Tar => self.export_tar(finished, spec)?,

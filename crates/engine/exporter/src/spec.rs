@@ -195,7 +195,7 @@ impl OutputSpec {
             // Everything built stays in the image store, unpacked when it is run; these ask for nothing else.
             "store" | "unpack" if self.kind == OutputKind::Image => drop(flag(key, value)?),
             _ if key.starts_with("annotation") && image_like => {
-                self.annotations.push((key.to_owned(), value.to_owned()))
+                self.annotations.push((key.to_owned(), value.to_owned()));
             }
             _ if key.starts_with("buildinfo") => {}
             "rewrite-timestamp"
