@@ -292,23 +292,28 @@ fn os_version_fits(wanted: &Platform, candidate: &Platform) -> bool {
     build(&wanted.os_version) == build(&candidate.os_version)
 }
 
+/// Highest number in a variant that has fallbacks: no processor is near it, and each number below it is a fallback.
+const LEVEL_MAX: u32 = 32;
+
+/// The platform itself, then what it serves as well.
 fn acceptable(architecture: &str, variant: &str) -> Vec<(String, String)> {
-    let mut list: Vec<(String, String)> = Vec::new();
-    let mut add = |arch: &str, variant: &str| list.push((arch.to_owned(), variant.to_owned()));
+    let mut list = vec![(architecture.to_owned(), variant.to_owned())];
+    let mut add = |arch: &str, variant: &str| {
+        let pair = (arch.to_owned(), variant.to_owned());
+        if !list.contains(&pair) {
+            list.push(pair);
+        }
+    };
     match architecture {
         "amd64" => {
-            let level = variant.strip_prefix('v').and_then(|digits| digits.parse::<u32>().ok()).unwrap_or(1);
-            if level > 1 {
-                for lower in (2..=level).rev() {
-                    add("amd64", &format!("v{lower}"));
-                }
+            for lower in (2..=level(variant.strip_prefix('v')).unwrap_or(1)).rev() {
+                add("amd64", &format!("v{lower}"));
             }
             add("amd64", "");
             add("386", "");
         }
         "arm" => {
-            let level = variant.strip_prefix('v').and_then(|digits| digits.parse::<u32>().ok()).unwrap_or(7);
-            for lower in (5..=level.max(5)).rev() {
+            for lower in (5..=level(variant.strip_prefix('v')).unwrap_or(5)).rev() {
                 add("arm", &format!("v{lower}"));
             }
         }
@@ -324,16 +329,20 @@ fn acceptable(architecture: &str, variant: &str) -> Vec<(String, String)> {
                 add("arm", &format!("v{lower}"));
             }
         }
-        _ => add(architecture, variant),
+        _ => {}
     }
     list
+}
+
+fn level(digits: Option<&str>) -> Option<u32> {
+    digits?.parse().ok().filter(|level| *level <= LEVEL_MAX)
 }
 
 /// v8.x serves by its lower minors; v9.x also by v8.(x+5) and below.
 fn arm64_levels(variant: &str) -> Vec<(u32, u32)> {
     let text = variant.strip_prefix('v').unwrap_or("8");
     let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
-    let (major, minor) = (major.parse().unwrap_or(8), minor.parse().unwrap_or(0));
+    let (major, minor) = (level(Some(major)).unwrap_or(8), level(Some(minor)).unwrap_or(0));
     let mut levels: Vec<(u32, u32)> = (0..=minor).rev().map(|lower| (major, lower)).collect();
     if major == 9 {
         levels.extend((0..=minor + 5).rev().map(|lower| (8, lower)));
@@ -421,5 +430,13 @@ mod tests {
     fn os_options_are_read() {
         let platform = Platform::parse_on("windows(10.0.17763+win32k)/amd64", &host()).unwrap();
         assert_eq!((platform.os_version.as_str(), platform.os_features.len()), ("10.0.17763", 1));
+    }
+
+    #[test]
+    fn a_platform_serves_itself_and_huge_variants_cost_nothing() {
+        for text in ["linux/arm/v4000000000", "linux/amd64/v4294967295", "linux/arm64/v9.4294967295", "linux/arm/x", "linux/amd64/v77"] {
+            let platform: Platform = text.parse().unwrap();
+            assert_eq!(platform.matcher().rank(&platform), Some(0), "{text}");
+        }
     }
 }

@@ -74,17 +74,9 @@ pub(super) async fn fetch(
     let mut headers = HeaderMap::new();
     let (mut method, mut body, mut authorization) = (Method::GET, None, None);
     if let Some(Credential::IdentityToken(secret)) = credential {
-        let joined = scopes.iter().collect::<Vec<_>>().join(" ");
-        let fields = [
-            ("grant_type", "refresh_token"),
-            ("service", service),
-            ("client_id", CLIENT_ID),
-            ("scope", &joined),
-            ("refresh_token", secret.expose()),
-        ];
         method = Method::POST;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        body = Some(Bytes::from(form(&fields)));
+        body = Some(Bytes::from(refresh_form(service, scopes, secret)));
     } else {
         let mut query = url.query_pairs_mut();
         if !service.is_empty() {
@@ -134,6 +126,18 @@ fn read_answer(bytes: &[u8]) -> Result<Token, String> {
     let life_s = answer.expires_in.unwrap_or(LIFE_DEFAULT_S).min(LIFE_MAX_S);
     let good_s = life_s - LIFE_MARGIN_S.min(life_s / 4);
     Ok(Token { header, good_until: Instant::now() + Duration::from_secs(good_s) })
+}
+
+/// The form that asks for an access token in exchange for an identity token.
+fn refresh_form(service: &str, scopes: &Scopes, secret: &Secret) -> String {
+    let joined = scopes.iter().collect::<Vec<_>>().join(" ");
+    form(&[
+        ("grant_type", "refresh_token"),
+        ("service", service),
+        ("client_id", CLIENT_ID),
+        ("scope", &joined),
+        ("refresh_token", secret.expose()),
+    ])
 }
 
 /// `a=b&c=d`, percent-encoded.
