@@ -434,7 +434,13 @@ mod tests {
 
     #[test]
     fn a_platform_serves_itself_and_huge_variants_cost_nothing() {
-        for text in ["linux/arm/v4000000000", "linux/amd64/v4294967295", "linux/arm64/v9.4294967295", "linux/arm/x", "linux/amd64/v77"] {
+        for text in [
+            "linux/arm/v4000000000",
+            "linux/amd64/v4294967295",
+            "linux/arm64/v9.4294967295",
+            "linux/arm/x",
+            "linux/amd64/v77",
+        ] {
             let platform: Platform = text.parse().unwrap();
             assert_eq!(platform.matcher().rank(&platform), Some(0), "{text}");
         }
