@@ -27,8 +27,8 @@ dockerfiles() {
   dockerfile "$T/bad" 'RUN true'
   x build bad
   fails "no FROM" FROM
-  dockerfile "$T/bad" 'FROM busybox' 'COPY --from=later / /' 'FROM busybox AS later'
-  x build bad
+  dockerfile "$T/bad" 'FROM busybox AS first' 'COPY --from=later / /' 'FROM busybox AS later'
+  x build --target first bad
   fails "a stage that comes later" later
   x build --target nowhere good
   fails "an unknown target" nowhere
@@ -54,19 +54,12 @@ contexts() {
   dockerfile "$T/ctx" 'FROM busybox' 'COPY app.log /x'
   x build ctx
   fails "COPY of an ignored file names the pattern" app.log '*.log' .dockerignore
-  dockerfile "$T/ctx" 'FROM busybox' 'COPY *.nothing /x/'
-  x build ctx
-  fails "COPY of a pattern without matches" '*.nothing'
   dockerfile "$T/ctx" 'FROM busybox' 'COPY ../secret /x'
   echo secret > "$T/secret"
   x build ctx
   fails "COPY from outside of the context" secret
   check_hasnt "and nothing of it is read" "secret
 " "$OUT"
-  dockerfile "$T/ctx" 'FROM busybox' 'COPY Dockerfile .dockerignore /x'
-  x build ctx
-  fails "several sources, no directory" /x
-
   if [ "$WHO" = root ]; then
     skipped "an unreadable file: root reads everything"
   else
@@ -118,12 +111,13 @@ P
   mkdir -p "$T/outside"
   mine "$T/outside"
   local name
-  for name in dots deep-dots hard-link; do
+  # As in BuildKit: these are refused, the others stay inside.
+  for name in dots deep-dots hard-link relative-link; do
     dockerfile "$T/tars" 'FROM busybox' "ADD $name.tar /x/"
     x build tars
     fails "ADD of a tar with $name" "$name.tar" '..'
   done
-  for name in absolute-link relative-link absolute-name root-link; do
+  for name in absolute-link absolute-name root-link; do
     dockerfile "$T/tars" 'FROM busybox' "ADD $name.tar /x/"
     x build -o "type=oci,dest=$name.oci.tar" tars
     if [ "$RC" = 0 ]; then
@@ -134,6 +128,7 @@ P
   done
   x build -o type=local,dest=files tars
   ok "a symlink to / in a tar is only a symlink"
+  check_match "a file behind an absolute symlink stays inside" '^tree /x/evil-absolute ' "$(tree "$T/absolute-name.oci.tar")"
   check "ADD never writes outside" "" "$(ls -A "$T/outside"; ls -d /evil* "$T"/evil* "$STATE"/evil* 2>/dev/null || true)"
   head -c 600 /dev/urandom > "$T/tars/broken.tar.gz"
   printf '\x1f\x8b\x08\x00' | dd of="$T/tars/broken.tar.gz" conv=notrunc status=none
@@ -153,7 +148,7 @@ flags() {
   x build --platform linux/warp9000x/v1/v2 good
   fails "a platform that is none" warp9000x
   x build -t 'UPPER/Case:1' good
-  fails "a name in capitals" 'UPPER/Case' lowercase
+  fails "a name in capitals" 'UPPER/Case' 'lower'
   x build -o type=warp good
   fails "an unknown output" warp
   x build -o type=oci,dset=x good
@@ -178,10 +173,17 @@ flags() {
 }
 
 platforms() {
-  dockerfile "$T/bad" "FROM $REGISTRY/only/amd64:1" 'RUN true'
+  dockerfile "$T/bad" "FROM $REGISTRY/only/two:1" 'RUN true'
   x build --platform linux/amd64,linux/arm64,linux/s390x bad
-  fails "a base without the platform names those it has" linux/arm64 linux/s390x linux/amd64 only/amd64
+  fails "a base without the platform names those it has" linux/arm64 linux/s390x linux/amd64 linux/arm/v7 only/two
   check "and no step ran" "" "$(instructions "$ERR" | grep '^DONE.*RUN' || true)"
+  x pull --platform linux/arm64 "$REGISTRY/only/two:1"
+  fails "pull of a platform the index lacks" linux/arm64 linux/amd64
+  # A plain manifest of another platform is used, with BuildKit's warning.
+  dockerfile "$T/bad" "FROM $REGISTRY/only/amd64:1" 'COPY Dockerfile /x'
+  x build --platform linux/arm64 bad
+  ok "a plain manifest of another platform"
+  check_has "is used with a warning" 'InvalidBaseImagePlatform' "$ERR"
   x pull --platform linux/arm64 "$REGISTRY/only/amd64:1"
   fails "pull of a platform it lacks" linux/arm64 linux/amd64
 
@@ -194,9 +196,9 @@ platforms() {
     skipped "no QEMU: this host has one: $found"
   else
     x CROSSDOCK_EMULATORS="$T/none" build --platform linux/arm64 bad
-    fails "no QEMU for the platform names the places and the fix" linux/arm64 qemu-aarch64-static "$T/none" qemu-user-static
+    fails "no QEMU for the platform names the places and the fix" linux/arm64 qemu-aarch64 "$T/none" qemu-user-static
     x CROSSDOCK_EMULATORS="$T/none" run --platform linux/arm64 busybox uname -m
-    fails "likewise for run" linux/arm64 qemu-aarch64-static
+    fails "likewise for run" linux/arm64 qemu-aarch64
   fi
   dockerfile "$T/bad" 'FROM busybox' 'COPY Dockerfile /x'
   x CROSSDOCK_EMULATION=off build --platform linux/arm64 bad
@@ -236,4 +238,6 @@ emulators
 busybox_registry
 "$E2E/oci-image" "$WORK/only" 1 linux/amd64="$CACHE/busybox/root-amd64.tar"
 push_layout "$WORK/only:1" only/amd64:1
+"$E2E/oci-image" "$WORK/two" 1 linux/amd64="$CACHE/busybox/root-amd64.tar" linux/arm/v7="$CACHE/busybox/root-arm.tar"
+push_layout "$WORK/two:1" only/two:1
 each_user scenario root sub nosub

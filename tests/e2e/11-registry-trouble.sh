@@ -37,7 +37,7 @@ passwords() {
   check_hasnt "nor is the right one" "open sesame" "$ERR$OUT"
   # A credential helper, as Docker calls it.
   mkdir -p "$T/bin"
-  printf '#!/bin/sh\n[ "$1" = get ] && read -r host && printf \x27{"ServerURL":"%%s","Username":"tester","Secret":"open sesame"}\x27 "$host"\n' > "$T/bin/docker-credential-e2e"
+  printf '#!/bin/sh\n[ "$1" = get ] && host=$(cat) && printf \x27{"ServerURL":"%%s","Username":"tester","Secret":"open sesame"}\x27 "$host"\n' > "$T/bin/docker-credential-e2e"
   chmod 755 "$T/bin/docker-credential-e2e"
   printf '{"credHelpers": {"%s": "e2e"}}\n' "$CLOSED" > "$T/docker/config.json"
   mine "$T/docker" "$T/bin"

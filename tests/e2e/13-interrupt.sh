@@ -29,8 +29,12 @@ interrupted() {
   fi
   start=$(now_ms)
   kill "-$signal" "$pid"
+  # A program that does not listen must not hang the suite.
+  (sleep 10; kill -KILL "$pid") 2>/dev/null &
+  local guard=$!
   wait "$pid" || status=$?
   took=$(($(now_ms) - start))
+  kill "$guard" 2>/dev/null || true
   check "$what: exit code" "$wanted" "$status"
   check_true "$what: over within a second ($took ms)" test "$took" -lt 1000
   check_hasnt "$what: no panic" "panicked at" "$(cat "$WORK/err")"

@@ -321,7 +321,7 @@ tar = tarfile.open(sys.argv[1])
 blob = lambda digest: json.load(tar.extractfile("blobs/" + digest.replace(":", "/")))
 found = json.load(tar.extractfile("index.json"))["manifests"]
 while True:
-    if len(found) > 1:
+    if len(found) > 1 and len(sys.argv) > 2 and found[0].get("platform"):
         name = lambda m: "/".join(m["platform"][k] for k in ("os", "architecture", "variant") if m["platform"].get(k))
         found = [m for m in found if name(m) == sys.argv[2]]
     document = blob(found[0]["digest"])
@@ -358,7 +358,9 @@ each_user() {
     (
       set -e
       # A scenario that breaks off is a failure: the line tells where.
-      trap 'failed "the scenario broke off at $(basename "${BASH_SOURCE[0]}") line $LINENO" "$BASH_COMMAND"; exit 0' ERR
+      # Inside of a command substitution it is only that command's failure.
+      level=$BASH_SUBSHELL
+      trap 'if [ "$BASH_SUBSHELL" = "$level" ]; then failed "the scenario broke off at $(basename "${BASH_SOURCE[0]}") line $LINENO" "$BASH_COMMAND"; exit 0; fi' ERR
       set -E
       become "$who"
       "$scenario"
