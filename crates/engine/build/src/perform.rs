@@ -222,6 +222,32 @@ impl Steps {
         }));
     }
 
+    /// Notes the repository of an image source with the layers it brought.
+    fn note_origin(&self, vertex: &Vertex, output: &StoredOutput) -> Result<(), BuildError> {
+        let Op::Source(source) = &vertex.op else { return Ok(()) };
+        let name = source.identifier.strip_prefix("docker-image://").and_then(|name| name.parse::<Reference>().ok());
+        let Some(name) = name else { return Ok(()) };
+        // Nobody but this store has what was built here.
+        if self.resolver.is_local(&name) {
+            return Ok(());
+        }
+        locked(&self.brought_by).extend(output.layers.iter().map(|id| (id.clone(), vertex.digest)));
+        for id in &output.layers {
+            let Some(row) = self.layers.get(id)? else { continue };
+            self.layers.update(
+                id,
+                || row,
+                |row| {
+                    row.blobs
+                        .iter_mut()
+                        .filter(|blob| blob.method.is_none())
+                        .for_each(|blob| blob.add_origin(&name.name()));
+                },
+            )?;
+        }
+        Ok(())
+    }
+
     /// Whether every layer of a stored result can still be had.
     fn is_whole(&self, output: &StoredOutput) -> Result<bool, BuildError> {
         for (at, id) in output.layers.iter().enumerate() {
@@ -256,8 +282,9 @@ impl Performer for Steps {
         Some(Found { record: (key, row.output), identity })
     }
 
-    fn load(&self, _vertex: &Vertex, (key, output): Self::Record) -> Option<Vec<Output>> {
-        if self.is_whole(&output).unwrap_or(false) {
+    fn load(&self, vertex: &Vertex, (key, output): Self::Record) -> Option<Vec<Output>> {
+        // A record of an image leaves its name out: this build's own repository is where the layers are asked for first.
+        if self.note_origin(vertex, &output).is_ok() && self.is_whole(&output).unwrap_or(false) {
             return Some(vec![Output::layers(output.layers)]);
         }
         // Whether it could be removed or not: without its layers it is no record.

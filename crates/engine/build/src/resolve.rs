@@ -74,6 +74,16 @@ impl Resolver {
         })
     }
 
+    /// Whether a name was resolved to an image built here.
+    pub fn is_local(&self, reference: &Reference) -> bool {
+        let tag_alone = reference.tag().and_then(|tag| reference.name_only().with_tag(tag).ok());
+        let known = self.known();
+        [Some(reference.clone()), tag_alone]
+            .into_iter()
+            .flatten()
+            .any(|name| known.get(&name).is_some_and(|target| target.local))
+    }
+
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Reference, Target>> {
         self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

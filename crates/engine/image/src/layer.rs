@@ -75,11 +75,10 @@ impl LayerBlob {
         media_type::layer_compression(&self.media_type)
     }
 
-    /// Notes that this repository holds the blob.
+    /// Notes that this repository holds the blob; the one noted last is asked first.
     pub fn add_origin(&mut self, repository: &str) {
-        if !self.origins.iter().any(|known| known == repository) {
-            self.origins.push(repository.to_owned());
-        }
+        self.origins.retain(|known| known != repository);
+        self.origins.insert(0, repository.to_owned());
     }
 
     /// The blob as a manifest names it.
@@ -127,7 +126,7 @@ impl LayerRow {
         match self.blobs.iter_mut().find(|known| known.digest == blob.digest && known.media_type == blob.media_type) {
             None => self.blobs.push(blob),
             Some(known) => {
-                blob.origins.iter().for_each(|origin| known.add_origin(origin));
+                blob.origins.iter().rev().for_each(|origin| known.add_origin(origin));
                 known.method = known.method.take().or(blob.method);
             }
         }
