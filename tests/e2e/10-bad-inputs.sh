@@ -112,12 +112,12 @@ P
   mine "$T/outside"
   local name
   # As in BuildKit: these are refused, the others stay inside.
-  for name in dots deep-dots hard-link relative-link; do
+  for name in dots deep-dots hard-link; do
     dockerfile "$T/tars" 'FROM busybox' "ADD $name.tar /x/"
     x build tars
     fails "ADD of a tar with $name" "$name.tar" '..'
   done
-  for name in absolute-link absolute-name root-link; do
+  for name in absolute-link relative-link absolute-name root-link; do
     dockerfile "$T/tars" 'FROM busybox' "ADD $name.tar /x/"
     x build -o "type=oci,dest=$name.oci.tar" tars
     if [ "$RC" = 0 ]; then
@@ -177,8 +177,8 @@ platforms() {
   x build --platform linux/amd64,linux/arm64,linux/s390x bad
   fails "a base without the platform names those it has" linux/arm64 linux/s390x linux/amd64 linux/arm/v7 only/two
   check "and no step ran" "" "$(instructions "$ERR" | grep '^DONE.*RUN' || true)"
-  x pull --platform linux/arm64 "$REGISTRY/only/two:1"
-  fails "pull of a platform the index lacks" linux/arm64 linux/amd64
+  x pull --platform linux/s390x "$REGISTRY/only/two:1"
+  fails "pull of a platform the index lacks" linux/s390x linux/amd64
   # A plain manifest of another platform is used, with BuildKit's warning.
   dockerfile "$T/bad" "FROM $REGISTRY/only/amd64:1" 'COPY Dockerfile /x'
   x build --platform linux/arm64 bad

@@ -101,7 +101,7 @@ failed() {
   say "  FAILED [$NAME as ${WHO:-?}]: $1"
   shift
   local line
-  for line in "$@"; do printf '%s\n' "$line" | sed 's/^/      /'; done
+  for line in "$@"; do printf '%s\n' "$line" | sed 's/^/      /' | head -n 40; done
 }
 skipped() { echo skipped >> "$COUNTS"; say "  skipped [as ${WHO:-?}]: $1"; }
 
