@@ -112,10 +112,21 @@ impl Steps {
         }
         let names = if spec.names.is_empty() { request.names.clone() } else { parse_names(&spec.names)? };
         let image = self.assemble(step, finished, spec, request)?;
-        if kept.is_none() {
-            self.keep(step, &image, finished, &names)?;
-            let config = if image.index.is_none() { image.manifests.first().map(|m| m.config.digest()) } else { None };
-            *kept = Some(ExportedImage { target: image.target.clone(), config, names: names.clone(), uploaded: 0 });
+        // The first image is the one that is reported; each later one is kept, too, under names that are its own.
+        match kept {
+            None => {
+                self.keep(step, &image, finished, &names)?;
+                let config =
+                    if image.index.is_none() { image.manifests.first().map(|m| m.config.digest()) } else { None };
+                *kept = Some(ExportedImage { target: image.target.clone(), config, names: names.clone(), uploaded: 0 });
+            }
+            Some(kept) => {
+                let fresh: Vec<Reference> = names.iter().filter(|name| !kept.names.contains(name)).cloned().collect();
+                if !fresh.is_empty() {
+                    self.keep(step, &image, finished, &fresh)?;
+                    kept.names.extend(fresh);
+                }
+            }
         }
         if let Some(dest) = &spec.dest {
             self.write_archive(step, &image, finished, spec, dest, &names)?;

@@ -376,7 +376,12 @@ fn source_missing(error: BuildError, source: &Output, path: &str) -> BuildError 
         Output::Local(tree) => ("the build context", tree.hidden_by(missing)),
         Output::Layers(_) => ("the stage it is copied from", None),
     };
-    let names: Vec<String> = near.iter().map(|name| format!("\"/{name}\"")).collect();
+    let near = match source {
+        // Of the context only what instructions name was looked at.
+        Output::Local(tree) if near.is_empty() && hidden.is_none() => tree.near_missing(missing),
+        _ => near.clone(),
+    };
+    let names: Vec<String> = near.iter().map(|name| format!("\"{name}\"")).collect();
     let hint = match (hidden, names.is_empty()) {
         (Some(pattern), _) => format!(" (it is hidden by the pattern {pattern:?} of the ignore file)"),
         (None, false) => format!(" (did you mean {}?)", names.join(" or ")),

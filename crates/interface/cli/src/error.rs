@@ -52,8 +52,8 @@ fn build_text(error: &BuildError) -> String {
 }
 
 impl CliError {
-    /// Prints what the user should read and gives the exit code.
-    pub fn report(&self) -> ExitCode {
+    /// Prints what the user should read and gives the exit code; with `debug` the step and its causes, too.
+    pub fn report(&self, debug: bool) -> ExitCode {
         match self {
             Self::Exited(code) => return ExitCode::from(*code),
             Self::Cancelled => {
@@ -71,8 +71,30 @@ impl CliError {
             }
             _ => {}
         }
-        say(&format!("ERROR: {self}"));
+        let text = format!("ERROR: {self}");
+        say(&text);
+        if debug {
+            self.details(&text);
+        }
         ExitCode::FAILURE
+    }
+
+    /// The failed step's identity, and every cause whose words are not said yet.
+    fn details(&self, said: &str) {
+        if let Self::Build { source, .. } = self
+            && let Some(step) = source.step()
+        {
+            let platform = step.platform.as_ref().map_or_else(String::new, |platform| format!(", {platform}"));
+            say(&format!("  step: {} ({}{platform})", step.name, step.vertex));
+        }
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !said.contains(&text) {
+                say(&format!("  caused by: {text}"));
+            }
+            cause = error.source();
+        }
     }
 }
 

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     };
     match dispatch(cli.verb) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => error.report(),
+        Err(error) => error.report(cli.debug),
     }
 }
 

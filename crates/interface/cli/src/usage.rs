@@ -9,17 +9,19 @@ use crate::error::{result, say};
 /// Prints help or the reason of the refusal; gives the exit code.
 pub fn report(error: &clap::Error) -> ExitCode {
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+        // A group without a verb shows its verbs, as Docker's tools do (spec/cli.md §1).
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             result(error.render().to_string().trim_end());
             ExitCode::SUCCESS
-        }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            say(error.render().to_string().trim_end());
-            ExitCode::FAILURE
         }
         ErrorKind::UnknownArgument => {
             // Docker's words, which scripts look for; and the flag that was meant.
             let flag = context(error, ContextKind::InvalidArg).unwrap_or_default();
+            if !flag.starts_with('-') {
+                say(&format!("ERROR: unexpected argument {flag:?}"));
+                say("See 'crossdock --help', or the help of the command.");
+                return ExitCode::FAILURE;
+            }
             let hint = context(error, ContextKind::SuggestedArg)
                 .map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
             let kind = if flag.starts_with("--") { "unknown flag" } else { "unknown shorthand flag" };

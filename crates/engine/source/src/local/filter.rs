@@ -73,6 +73,11 @@ impl Filter {
         verdict
     }
 
+    /// The ignore file, when there is one.
+    pub fn ignored(&self) -> Option<&Patterns> {
+        self.ignored.as_ref()
+    }
+
     /// The line of the ignore file that hides a path.
     pub fn hiding(&self, path: &RootedPath) -> Option<String> {
         self.ignored.as_ref()?.hiding(path.as_bytes()).map(Pattern::text)

@@ -27,6 +27,7 @@ use std::time::SystemTime;
 
 use crossdock_dockerfile::ignore::Patterns;
 use crossdock_snapshot::RootedPath;
+use crossdock_snapshot::tree::near_names;
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 
@@ -123,6 +124,14 @@ impl ContextTree {
     /// The line of the ignore file that hides a path which is there, or would be.
     pub fn hidden_by(&self, path: &RootedPath) -> Option<String> {
         self.filter.hiding(path)
+    }
+
+    /// Names like that of a path which is not there, looked for in the whole directory as the ignore file leaves it: the
+    /// context itself may hold only what instructions name. Never an error: suggestions are a courtesy.
+    pub fn near_missing(&self, path: &RootedPath) -> Vec<RootedPath> {
+        let ignore = self.filter.ignored();
+        let options = ContextOptions { ignore, follow: &[], include: &[], index: None, threads: self.threads };
+        Self::open(&self.root_path, options).map(|whole| near_names(&whole, path)).unwrap_or_default()
     }
 }
 

@@ -2,6 +2,15 @@
 
 use clap::Args;
 
+/// The words Go's flags take for yes and no, as scripts write them.
+fn parse_flag(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "True" | "TRUE" | "t" | "T" | "1" => Ok(true),
+        "false" | "False" | "FALSE" | "f" | "F" | "0" => Ok(false),
+        _ => Err("true or false expected".to_owned()),
+    }
+}
+
 /// `build`
 #[derive(Debug, Args)]
 pub struct BuildArgs {
@@ -30,25 +39,25 @@ pub struct BuildArgs {
     #[arg(long = "annotation", value_name = "[TYPE:]KEY=VALUE")]
     pub annotations: Vec<String>,
     /// Push the result to the registry of its names
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, value_name = "BOOL", value_parser = parse_flag, action = clap::ArgAction::Set)]
     pub push: bool,
     /// Keep the result in the local image store (always done)
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, value_name = "BOOL", value_parser = parse_flag, action = clap::ArgAction::Set)]
     pub load: bool,
     /// Where the result goes: type=image|registry|oci|docker|local|tar|cacheonly,dest=…
     #[arg(short, long = "output", value_name = "SPEC")]
     pub outputs: Vec<String>,
     /// Do not use the build cache
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, value_name = "BOOL", value_parser = parse_flag, action = clap::ArgAction::Set)]
     pub no_cache: bool,
     /// Ask the registry for every base image
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, value_name = "BOOL", value_parser = parse_flag, action = clap::ArgAction::Set)]
     pub pull: bool,
     /// How progress is shown: auto, plain, tty, quiet, rawjson
     #[arg(long, value_name = "HOW", env = "BUILDKIT_PROGRESS", default_value = "auto")]
     pub progress: String,
     /// Show nothing but the image's ID
-    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, value_name = "BOOL", value_parser = parse_flag, action = clap::ArgAction::Set)]
     pub quiet: bool,
     /// Write the image's ID to a file
     #[arg(long, value_name = "FILE")]
@@ -57,7 +66,7 @@ pub struct BuildArgs {
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<String>,
     /// Show the build graph as JSON and stop
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, value_name = "BOOL", value_parser = parse_flag, action = clap::ArgAction::Set)]
     pub print_llb: bool,
     #[command(flatten)]
     pub later: LaterArgs,
@@ -94,7 +103,7 @@ pub struct LaterArgs {
     pub sbom: Option<String>,
     #[arg(long, hide = true)]
     pub call: Option<String>,
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, value_name = "BOOL", value_parser = parse_flag, action = clap::ArgAction::Set)]
     pub check: bool,
     #[arg(long, hide = true)]
     pub cgroup_parent: Option<String>,
@@ -148,7 +157,7 @@ impl LaterArgs {
         let list = |values: &[String]| !values.is_empty();
         let network = self.network.as_deref().is_some_and(|mode| mode != "default");
         // Attestations are off unless asked for: saying so is no wish.
-        let off = |value: &Option<String>| value.as_deref().is_some_and(|value| value != "false");
+        let off = |value: &Option<String>| value.as_deref().is_some_and(|value| parse_flag(value) != Ok(false));
         [
             ("--no-cache-filter", list(&self.no_cache_filter)),
             ("--secret", list(&self.secret)),

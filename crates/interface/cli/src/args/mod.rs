@@ -8,7 +8,14 @@ use clap::{Args, Parser, Subcommand};
 
 /// Builds container images for many platforms: no daemon, no root, no set-up.
 #[derive(Debug, Parser)]
-#[command(name = "crossdock", version, disable_help_subcommand = true, propagate_version = false)]
+// Of a flag that is given again the last counts, as with Docker's tools.
+#[command(
+    name = "crossdock",
+    version,
+    disable_help_subcommand = true,
+    propagate_version = false,
+    args_override_self = true
+)]
 pub struct Cli {
     /// Show more of what goes wrong
     #[arg(short = 'D', long, global = true)]

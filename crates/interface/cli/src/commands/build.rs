@@ -160,24 +160,25 @@ fn outputs(args: &BuildArgs) -> Result<Vec<OutputSpec>, CliError> {
             images.into_iter().for_each(|spec| spec.push = true);
         }
     }
+    // Without a dest an archive would have nowhere to go; `docker` alone means loading, and everything is kept here anyway.
+    let to_stdout_by_default =
+        |spec: &&mut OutputSpec| matches!(spec.kind, OutputKind::Oci | OutputKind::Tar) && spec.dest.is_none();
+    for spec in outputs.iter_mut().filter(to_stdout_by_default) {
+        refuse_terminal(spec.kind.name())?;
+        spec.dest = Some(Dest::Stdout);
+    }
     let to_stdout = outputs.iter().filter(|spec| spec.dest == Some(Dest::Stdout)).count();
     if to_stdout > 1 {
         return Err(CliError::Usage("failed to build: only one output can go to standard output".to_owned()));
     }
-    // Without a dest an archive would have nowhere to go; `docker` alone means loading, and everything is kept here anyway.
-    for spec in outputs.iter_mut().filter(|spec| spec.kind == OutputKind::Oci && spec.dest.is_none()) {
-        refuse_terminal()?;
-        spec.dest = Some(Dest::Stdout);
-    }
     Ok(outputs)
 }
 
-fn refuse_terminal() -> Result<(), CliError> {
+fn refuse_terminal(kind: &str) -> Result<(), CliError> {
     use std::io::IsTerminal;
     if std::io::stdout().is_terminal() {
-        return Err(CliError::Usage(
-            "failed to build: dest file is required for oci exporter. refusing to write to console".to_owned(),
-        ));
+        let text = format!("failed to build: dest file is required for {kind} exporter. refusing to write to console");
+        return Err(CliError::Usage(text));
     }
     Ok(())
 }
