@@ -178,5 +178,6 @@ fn finish(steps: &Steps, image: &PlatformImage, output: &Output) -> Result<Finis
         Output::Layers(layers) => layers.as_ref().clone(),
         Output::Local(tree) => vec![steps.materialise(tree)?],
     };
-    Ok(Finished { platform: image.platform.clone(), config: image.config.clone(), layers })
+    let inherited = image.config.history.iter().take(image.base_history_len).filter(|step| !step.empty_layer).count();
+    Ok(Finished { platform: image.platform.clone(), config: image.config.clone(), layers, inherited })
 }

@@ -4,7 +4,7 @@ use crossdock_executor::ExecutorError;
 use crossdock_frontend::bridge::BridgeError;
 use crossdock_llb::Location;
 use crossdock_oci::manifest::DocumentError;
-use crossdock_oci::{Platform, Reference, VertexDigest};
+use crossdock_oci::{BlobDigest, Platform, Reference, VertexDigest};
 
 /// Why a build (or a run, a pull, a push) failed.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +83,10 @@ pub enum BuildError {
     /// A source of COPY or ADD that is not there. `hint` names the ignore pattern that hides it, or names like it.
     #[error("failed to compute cache key: failed to calculate checksum of {place}: {path:?}: not found{hint}")]
     SourceMissing { place: String, path: String, hint: String },
+    #[error("{reference} was found, but its platform ({found}) does not match the specified platform ({wanted})")]
+    OtherPlatform { reference: Reference, wanted: Platform, found: Platform },
+    #[error("blob {digest} in the local store is damaged and was dropped; build again to fetch or make it anew")]
+    BlobDamaged { digest: BlobDigest },
     #[error("tag is needed when pushing to registry")]
     NoNameToPush,
     #[error("the records of {what} cannot be read: {source}")]

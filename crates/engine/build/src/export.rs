@@ -27,6 +27,8 @@ pub struct Finished {
     pub platform: Platform,
     pub config: ImageConfigView,
     pub layers: Vec<LayerId>,
+    /// How many of them, from below, came with the base image.
+    pub inherited: usize,
 }
 
 /// What is exported, and how.
@@ -152,15 +154,15 @@ impl Steps {
     ) -> Result<AssembledImage, BuildError> {
         let method = Method::new(spec.compression, spec.compression_level)?;
         let family = if spec.uses_oci_types() { Family::Oci } else { Family::Docker };
-        let form = LayerForm { method, family, force: spec.force_compression };
+        let epoch = spec.source_date_epoch.map(Timestamp::from_seconds).or(request.epoch);
+        let form = LayerForm { method, family, force: spec.force_compression, epoch };
         let line = step.line("exporting layers");
         let mut images = Vec::with_capacity(finished.len());
         for result in finished {
-            let layers = self.image_layers(&result.layers, form)?;
+            let layers = self.image_layers(&result.layers, result.inherited, form)?;
             images.push(PlatformImage { platform: result.platform.clone(), config: result.config.clone(), layers });
         }
         line.done();
-        let epoch = spec.source_date_epoch.map(Timestamp::from_seconds).or(request.epoch);
         let options = AssembleOptions {
             family,
             annotations: request.annotations.clone(),

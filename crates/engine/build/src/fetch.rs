@@ -57,6 +57,18 @@ impl Fetcher {
         Err(last.unwrap_or_else(|| BuildError::LayerGone { layer: row.id.to_string() }))
     }
 
+    /// After a failure to read a stored blob: drops it when its bytes are not what its name says.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn drop_damaged(&self, blob: &LayerBlob) -> Result<bool, BuildError> {
+        let Some(mut stored) = self.store.open_verified(blob.digest)? else { return Ok(false) };
+        match std::io::copy(&mut stored, &mut std::io::sink()) {
+            Ok(_) => Ok(false),
+            Err(_) => Ok(self.store.discard_blob(blob.digest)?),
+        }
+    }
+
     /// Puts this very blob into the store.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crossdock_dockerfile::ignore::Patterns;
 use crossdock_executor::file::{LayerPlan, PatternSet, PlanOptions, UnknownOwner, plan, write};
 use crossdock_image::{LayerBlob, LayerId, LayerRow};
 use crossdock_llb::{FileOp, Vertex};
-use crossdock_oci::{Timestamp, media_type};
+use crossdock_oci::{DiffId, Timestamp, media_type};
 use crossdock_snapshot::Tree;
 use crossdock_snapshot::entry::Mtime;
 use crossdock_source::local::ContextTree;
@@ -79,25 +79,36 @@ impl Steps {
             let size = ingest.file().metadata().map_err(failed)?.len();
             let digest = written.diff_id.as_uncompressed_blob();
             ingest.commit_as(digest, size)?;
-            let id = LayerId::of_diff(written.diff_id);
-            let media_type = media_type::OCI_LAYER.to_owned();
-            let blob = LayerBlob { media_type, digest, size, method: Some("tar".to_owned()), origins: Vec::new() };
-            self.layers.update(
-                &id,
-                || LayerRow::new(id.clone(), Some(written.diff_id), Timestamp::now()),
-                |row| {
-                    row.add_blob(blob);
-                    row.uncompressed_size = size;
-                },
-            )?;
-            let links = [Link::Row(Space::Layer, id.as_str().to_owned())];
-            self.store.put_row(Space::Recipe, &recipe, id.as_str().as_bytes(), &links)?;
+            let id = self.keep_tar(written.diff_id, size, Timestamp::now())?;
+            self.keep_recipe(&recipe, &id)?;
             Ok(id)
         })
     }
 
+    /// Notes a layer whose uncompressed tar was just stored.
+    pub(crate) fn keep_tar(&self, diff_id: DiffId, size: u64, created: Timestamp) -> Result<LayerId, BuildError> {
+        let id = LayerId::of_diff(diff_id);
+        let (media_type, digest) = (media_type::OCI_LAYER.to_owned(), diff_id.as_uncompressed_blob());
+        let blob = LayerBlob { media_type, digest, size, method: Some("tar".to_owned()), origins: Vec::new() };
+        self.layers.update(
+            &id,
+            || LayerRow::new(id.clone(), Some(diff_id), created),
+            |row| {
+                row.add_blob(blob);
+                row.uncompressed_size = size;
+            },
+        )?;
+        Ok(id)
+    }
+
+    /// Notes by which recipe a layer was made.
+    pub(crate) fn keep_recipe(&self, recipe: &str, id: &LayerId) -> Result<(), BuildError> {
+        let links = [Link::Row(Space::Layer, id.as_str().to_owned())];
+        Ok(self.store.put_row(Space::Recipe, recipe, id.as_str().as_bytes(), &links)?)
+    }
+
     /// A layer of this recipe whose tar is still stored.
-    fn known_recipe(&self, recipe: &str) -> Result<Option<LayerId>, BuildError> {
+    pub(crate) fn known_recipe(&self, recipe: &str) -> Result<Option<LayerId>, BuildError> {
         let Some(value) = self.store.get(Space::Recipe, recipe)? else { return Ok(None) };
         let Some(id) = std::str::from_utf8(&value).ok().and_then(LayerId::from_stored) else { return Ok(None) };
         let Some(row) = self.layers.get(&id)? else { return Ok(None) };

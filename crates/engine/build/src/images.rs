@@ -81,6 +81,13 @@ impl Engine {
         let mut chosen_platforms: Vec<Platform> = Vec::new();
         for platform in &wanted {
             let image = resolver.choose(reference, &target, platform)?;
+            if !platforms.is_empty() && platform.matcher().rank(&image.platform).is_none() {
+                return Err(BuildError::OtherPlatform {
+                    reference: reference.clone(),
+                    wanted: platform.clone(),
+                    found: image.platform,
+                });
+            }
             if !chosen_platforms.contains(&image.platform) {
                 self.fetch_layers(reference, &image, &lease, &step, &mut report)?;
                 blobs.push(image.manifest.digest());

@@ -9,10 +9,11 @@ use crossdock_executor::keeper::{DiffRequest, Layers as Directories, TreeFormat}
 use crossdock_image::assemble::ImageLayer;
 use crossdock_image::{LayerBlob, LayerId, LayerRow, Method, StoredLayer, compress_layer};
 use crossdock_oci::media_type::{Compression, Family};
-use crossdock_oci::{Descriptor, DiffId};
+use crossdock_oci::{Descriptor, DiffId, Timestamp};
 use crossdock_snapshot::compression;
 
 use crate::BuildError;
+use crate::clamp::clamp_times;
 use crate::fetch::ShownAt;
 use crate::perform::Steps;
 
@@ -23,12 +24,42 @@ pub struct LayerForm {
     pub family: Family,
     /// Inherited layers are compressed again, too.
     pub force: bool,
+    /// SOURCE_DATE_EPOCH: no file of a layer made here is newer (decision 12).
+    pub epoch: Option<Timestamp>,
 }
 
 impl Steps {
-    /// Every layer of a stack as a manifest names it.
-    pub(crate) fn image_layers(&self, stack: &[LayerId], form: LayerForm) -> Result<Vec<ImageLayer>, BuildError> {
-        (0..stack.len()).map(|at| self.image_layer(&stack[..=at], form)).collect()
+    /// Every layer of a stack as a manifest names it; the lowest `inherited` are those of the base image.
+    pub(crate) fn image_layers(
+        &self,
+        stack: &[LayerId],
+        inherited: usize,
+        form: LayerForm,
+    ) -> Result<Vec<ImageLayer>, BuildError> {
+        (0..stack.len())
+            .map(|at| match form.epoch {
+                Some(epoch) if at >= inherited => self.image_layer(&[self.clamped(&stack[..=at], epoch)?], form),
+                _ => self.image_layer(&stack[..=at], form),
+            })
+            .collect()
+    }
+
+    /// The layer with no file newer than SOURCE_DATE_EPOCH, in place of a stack's topmost one.
+    fn clamped(&self, stack: &[LayerId], epoch: Timestamp) -> Result<LayerId, BuildError> {
+        let id = &stack[stack.len() - 1];
+        let key = format!("epoch/{}/{id}", epoch.seconds());
+        self.recipes.alone(&key, || {
+            if let Some(known) = self.known_recipe(&key)? {
+                return Ok(known);
+            }
+            let row = self.layers.get(id)?.ok_or_else(|| BuildError::LayerGone { layer: id.to_string() })?;
+            let mut ingest = self.store.ingest(&self.lease)?;
+            self.with_tar(&row, stack, |tar| Ok(clamp_times(tar, epoch, &mut ingest)?))?;
+            let (digest, size) = ingest.commit()?;
+            let clamped = self.keep_tar(digest.as_uncompressed_diff(), size, row.created)?;
+            self.keep_recipe(&key, &clamped)?;
+            Ok(clamped)
+        })
     }
 
     fn image_layer(&self, stack: &[LayerId], form: LayerForm) -> Result<ImageLayer, BuildError> {
@@ -71,10 +102,18 @@ impl Steps {
 
     fn compress(&self, row: &LayerRow, stack: &[LayerId], form: LayerForm) -> Result<StoredLayer, BuildError> {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let compress =
-            |tar: &mut (dyn Read + Send)| Ok(compress_layer(&self.store, &self.lease, tar, form.method, threads)?);
+        self.with_tar(row, stack, |tar| Ok(compress_layer(&self.store, &self.lease, tar, form.method, threads)?))
+    }
+
+    /// Runs `read` on the tar of a stack's topmost layer, wherever it can be had from.
+    fn with_tar<T>(
+        &self,
+        row: &LayerRow,
+        stack: &[LayerId],
+        read: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, BuildError>,
+    ) -> Result<T, BuildError> {
         if let Some(mut tar) = self.stored_tar(row)? {
-            return compress(&mut tar);
+            return read(&mut tar);
         }
         match self.unpacker.has(stack)? {
             Some(upper) if row.blobs.is_empty() => {
@@ -84,13 +123,13 @@ impl Steps {
                     &|layer| self.shown_at(layer),
                     &self.cancel,
                 )?;
-                self.with_diff(&upper, below, compress)
+                self.with_diff(&upper, below, read)
             }
             _ => {
                 self.fetcher.any_blob(row, &self.shown_at(&row.id))?;
                 let mut tar =
                     self.stored_tar(row)?.ok_or_else(|| BuildError::LayerGone { layer: row.id.to_string() })?;
-                compress(&mut tar)
+                read(&mut tar)
             }
         }
     }

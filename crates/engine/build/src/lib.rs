@@ -7,6 +7,7 @@
 mod base;
 mod bridge;
 mod build;
+mod clamp;
 mod engine;
 mod error;
 mod exec;
@@ -18,6 +19,7 @@ mod images;
 mod layers;
 mod locals;
 mod perform;
+mod publish;
 mod resolve;
 mod result;
 mod trees;

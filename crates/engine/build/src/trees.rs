@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use crossdock_content::{Lease, Store};
 use crossdock_executor::keeper::{Layers as Directories, ReadFileRequest, WalkRequest};
 use crossdock_executor::{Cancel, HostPath, Keeper};
-use crossdock_image::{LayerId, LayerRow, Layers};
+use crossdock_image::{LayerBlob, LayerId, LayerRow, Layers};
 use crossdock_oci::media_type::Compression;
 use crossdock_snapshot::listing::{Listing, from_tar};
 use crossdock_snapshot::path::RootedPath;
@@ -118,28 +118,42 @@ impl Trees {
             Some(directory) if row.blobs.is_empty() => self.walk(&directory)?,
             _ => {
                 let blob = self.fetcher.any_blob(row, shown)?;
-                let stored = self
-                    .store
-                    .open_blob(blob.digest)?
-                    .ok_or_else(|| BuildError::LayerGone { layer: blob.digest.to_string() })?;
-                let failed = |source| BuildError::Io { path: blob.digest.to_string(), source };
-                let tar = crossdock_snapshot::compression::decoder(Box::new(stored.file)).map_err(failed)?;
-                let scan = from_tar(tar)?;
-                if row.diff_id.is_some_and(|want| want != scan.diff_id) {
-                    let want = row.diff_id.map(|want| want.to_string()).unwrap_or_default();
-                    return Err(BuildError::DiffMismatch {
-                        layer: blob.digest.to_string(),
-                        want,
-                        got: scan.diff_id.to_string(),
-                    });
+                match self.scan(row, &blob) {
+                    // The bytes are checked while they are listed: damaged ones are dropped and asked for once more.
+                    Err(_) if self.fetcher.drop_damaged(&blob)? => {
+                        let fresh = self
+                            .fetcher
+                            .any_blob(row, shown)
+                            .map_err(|_| BuildError::BlobDamaged { digest: blob.digest })?;
+                        self.scan(row, &fresh)?
+                    }
+                    outcome => outcome?,
                 }
-                scan.listing.encode()
             }
         };
         let listing = Listing::decode(&encoded)?;
         let digest = self.store.put(&self.lease, &encoded)?;
         self.layers.update(&row.id, || row.clone(), |row| row.listing = Some(digest))?;
         Ok(listing)
+    }
+
+    /// The encoded listing of a stored blob, whose tar must be the layer's.
+    fn scan(&self, row: &LayerRow, blob: &LayerBlob) -> Result<Vec<u8>, BuildError> {
+        let stored = self
+            .store
+            .open_blob(blob.digest)?
+            .ok_or_else(|| BuildError::LayerGone { layer: blob.digest.to_string() })?;
+        let failed = |source| BuildError::Io { path: blob.digest.to_string(), source };
+        let tar = crossdock_snapshot::compression::decoder(Box::new(stored.file)).map_err(failed)?;
+        let scan = from_tar(tar)?;
+        match row.diff_id {
+            Some(want) if want != scan.diff_id => Err(BuildError::DiffMismatch {
+                layer: blob.digest.to_string(),
+                want: want.to_string(),
+                got: scan.diff_id.to_string(),
+            }),
+            _ => Ok(scan.listing.encode()),
+        }
     }
 
     /// The encoded listing of what a process left; its files may belong to ids only the keeper has.

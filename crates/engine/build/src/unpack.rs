@@ -120,15 +120,35 @@ impl Unpacker {
             }
             let at = shown(top);
             let blob = fetcher.any_blob(&row, &at)?;
-            let line = Line::begin(&at.progress, at.vertex, &format!("extracting {}", blob.digest));
-            let id = self.store.new_snapshot(&self.lease)?;
-            let directory = self.store.snapshot_root().join(&id);
-            self.keeper.prepare(&directory, cancel)?;
-            self.apply(&row, &blob, &directory.join("fs"), below, cancel)?;
-            self.keep(top, &name, &id, &directory, cancel)?;
-            line.done();
-            Ok(directory.join("fs"))
+            match self.unpack(&row, &blob, stack, below, &at, cancel) {
+                // The bytes are checked while they are unpacked: damaged ones are dropped and asked for once more.
+                Err(_) if !cancel.is_cancelled() && fetcher.drop_damaged(&blob)? => {
+                    let fresh =
+                        fetcher.any_blob(&row, &at).map_err(|_| BuildError::BlobDamaged { digest: blob.digest })?;
+                    self.unpack(&row, &fresh, stack, below, &at, cancel)
+                }
+                outcome => outcome,
+            }
         })
+    }
+
+    fn unpack(
+        &self,
+        row: &LayerRow,
+        blob: &LayerBlob,
+        stack: &[LayerId],
+        below: &[HostPath],
+        at: &ShownAt,
+        cancel: &Cancel,
+    ) -> Result<PathBuf, BuildError> {
+        let line = Line::begin(&at.progress, at.vertex, &format!("extracting {}", blob.digest));
+        let id = self.store.new_snapshot(&self.lease)?;
+        let directory = self.store.snapshot_root().join(&id);
+        self.keeper.prepare(&directory, cancel)?;
+        self.apply(row, blob, &directory.join("fs"), below, cancel)?;
+        self.keep(&row.id, &LayerId::stack_name(stack), &id, &directory, cancel)?;
+        line.done();
+        Ok(directory.join("fs"))
     }
 
     fn apply(

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crossdock_build::BuildError;
 use crossdock_dockerfile::{LineRange, excerpt};
+use crossdock_executor::{ExecFailure, ExecutorError};
 use crossdock_frontend::outcome::SourceFile;
 
 /// Exit code of a cancelled command (spec/cli.md §1).
@@ -34,7 +35,9 @@ pub enum CliError {
     NotYet { flag: String, why: &'static str },
     #[error("{action} {path}: {source}")]
     File { action: &'static str, path: String, source: std::io::Error },
-    #[error("the store is damaged: {count} findings; run `crossdock prune -a` to drop what can be built again")]
+    #[error(
+        "the store is damaged: {count} findings; `crossdock check-store --repair` drops damaged blobs, so that they are fetched or made again"
+    )]
     Damaged { count: usize },
     /// The process that was run ended with this code; nothing is to be said.
     #[error("exit code {0}")]
@@ -59,6 +62,14 @@ impl CliError {
             Self::Cancelled => {
                 say("ERROR: context canceled");
                 return ExitCode::from(CANCELLED);
+            }
+            Self::Engine(source) if source.is_cancelled() => {
+                say("ERROR: context canceled");
+                return ExitCode::from(CANCELLED);
+            }
+            Self::Engine(BuildError::Executor(ExecutorError::ExecFailed { reason, .. })) => {
+                say(&format!("ERROR: {self}"));
+                return ExitCode::from(not_started(reason));
             }
             Self::Build { source, .. } if source.is_cancelled() => {
                 say("ERROR: failed to build: context canceled");
@@ -95,6 +106,14 @@ impl CliError {
             }
             cause = error.source();
         }
+    }
+}
+
+/// Exit codes of shells and Docker for a program that did not start: 127 not found, 126 not executable.
+const fn not_started(reason: &ExecFailure) -> u8 {
+    match reason {
+        ExecFailure::NotInPath | ExecFailure::Stat { .. } => 127,
+        _ => 126,
     }
 }
 

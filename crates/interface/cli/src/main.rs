@@ -37,7 +37,7 @@ fn dispatch(verb: Verb) -> Result<(), CliError> {
         Verb::Rmi(args) | Verb::Image { verb: ImageVerb::Rm(args) } => commands::images::remove(&args),
         Verb::Image { verb: ImageVerb::Inspect(args) } => commands::images::inspect(&args),
         Verb::Prune(args) => commands::store::prune(&args),
-        Verb::CheckStore => commands::store::check(),
+        Verb::CheckStore { repair } => commands::store::check(repair),
         Verb::Imagetools { verb: ImagetoolsVerb::Create(args) } => commands::imagetools::create(&args),
         Verb::Imagetools { verb: ImagetoolsVerb::Inspect(args) } => commands::imagetools::inspect(&args),
         Verb::Binfmt(args) => commands::binfmt::run(&args),

@@ -75,6 +75,14 @@ pub enum FileError {
         /// The limit.
         limit: usize,
     },
+    /// A symlink of an archive leads above the directory it is unpacked into, and a member lies behind it.
+    #[error(
+        "{path}: path escapes from parent (a symbolic link on its way leads above the directory the archive is unpacked into)"
+    )]
+    LeadsOut {
+        /// The member.
+        path: RootedPath,
+    },
     /// The root cannot be removed.
     #[error("rm {path}: the root directory cannot be removed")]
     RemoveRoot {

@@ -22,7 +22,7 @@ pub(super) enum LastLink {
 /// # Errors
 /// `NotADirectory` when a file is on the way, `TooManyLinks`, and what the tree says.
 pub(super) fn resolve(tree: &dyn Tree, path: &RootedPath, last: LastLink) -> Result<RootedPath, FileError> {
-    resolve_within(tree, &RootedPath::root(), path, last)
+    walk(tree, &RootedPath::root(), path, last, false)
 }
 
 /// Like `resolve`, with the directory `root` as the root of everything: absolute links begin there and `..` ends there.
@@ -33,12 +33,27 @@ pub(super) fn resolve_within(
     path: &RootedPath,
     last: LastLink,
 ) -> Result<RootedPath, FileError> {
+    walk(tree, root, path, last, true)
+}
+
+/// Follows a path from `root`. `..` at the root stays there, as in a file system, or is refused, as in an archive.
+fn walk(
+    tree: &dyn Tree,
+    root: &RootedPath,
+    path: &RootedPath,
+    last: LastLink,
+    refuse_above: bool,
+) -> Result<RootedPath, FileError> {
     let mut todo: VecDeque<Vec<u8>> = path.components().map(<[u8]>::to_vec).collect();
     let mut done = root.clone();
     let mut links = 0;
     while let Some(name) = todo.pop_front() {
         if name == b".." {
-            done = if done == *root { done } else { done.parent().unwrap_or_default() };
+            if done != *root {
+                done = done.parent().unwrap_or_default();
+            } else if refuse_above {
+                return Err(FileError::LeadsOut { path: path.clone() });
+            }
             continue;
         }
         let next = done.join(&name)?;

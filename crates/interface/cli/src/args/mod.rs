@@ -62,7 +62,11 @@ pub enum Verb {
         verb: RegistryVerb,
     },
     /// Check the local store for damage
-    CheckStore,
+    CheckStore {
+        /// Drop damaged blobs, so that they are fetched or made again
+        #[arg(long)]
+        repair: bool,
+    },
     /// Show the version
     Version,
 }

@@ -18,6 +18,12 @@ pub fn serve(args: &ServeArgs) -> Result<(), CliError> {
         |_| CliError::Usage(format!("--addr {:?}: expected an address and a port, as in 127.0.0.1:5000", args.addr));
     let address: SocketAddr = address.replace("localhost", "127.0.0.1").parse().map_err(bad)?;
     let server = Server::start(ServerOptions { address, ..ServerOptions::local(engine.store().clone()) })?;
+    let lease = engine.store().lease()?;
+    let (published, left_out) = engine.publish(&lease)?;
+    for (name, error) in &left_out {
+        say(&format!("WARNING: {name} is not served: {error}"));
+    }
+    say(&format!("{} images of the local store are served", published.len()));
     say(&format!("serving {} on http://{}", engine.store().root().display(), server.address()));
     while !engine.is_cancelled() {
         std::thread::sleep(POLL);

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use crossdock_content::GcOptions;
+use crossdock_content::{Fault, GcOptions};
 
 use super::table::size;
 use crate::args::images::PruneArgs;
@@ -36,13 +36,25 @@ fn confirmed(all: bool) -> Result<bool, CliError> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// `check-store`
-pub fn check() -> Result<(), CliError> {
+/// `check-store [--repair]`
+pub fn check(repair: bool) -> Result<(), CliError> {
     let engine = super::engine()?;
     let report = engine.store().check()?;
     let lines = report.lines();
     for line in &lines {
         result(line);
     }
-    if report.is_clean() { Ok(()) } else { Err(CliError::Damaged { count: lines.len() }) }
+    if repair {
+        for fault in &report.faults {
+            if let Fault::BlobDamaged { digest, .. }
+            | Fault::BlobSize { digest, .. }
+            | Fault::BlobUnreadable { digest, .. } = fault
+                && engine.store().discard_blob(*digest)?
+            {
+                result(&format!("dropped {digest}"));
+            }
+        }
+        return Ok(());
+    }
+    if report.is_clean() { Ok(()) } else { Err(CliError::Damaged { count: report.faults.len() }) }
 }
