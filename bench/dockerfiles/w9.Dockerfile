@@ -1,0 +1,2 @@
+FROM busybox:latest
+LABEL of=w9
