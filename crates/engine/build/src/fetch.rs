@@ -65,7 +65,11 @@ impl Fetcher {
         let Some(mut stored) = self.store.open_verified(blob.digest)? else { return Ok(false) };
         match std::io::copy(&mut stored, &mut std::io::sink()) {
             Ok(_) => Ok(false),
-            Err(_) => Ok(self.store.discard_blob(blob.digest)?),
+            Err(_) => {
+                // Reading may have dropped it already.
+                self.store.discard_blob(blob.digest)?;
+                Ok(true)
+            }
         }
     }
 

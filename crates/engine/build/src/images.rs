@@ -7,6 +7,7 @@ use crossdock_content::Lease;
 use crossdock_executor::keeper::{ExecStdio, Running};
 use crossdock_executor::sandbox::{ExecSpec, RootSpec, SandboxMount, TerminalSize};
 use crossdock_exporter::push::{PushFrom, PushImage, PushReport, document, push};
+use crossdock_frontend::bridge::BridgeError;
 use crossdock_image::local::LocalManifest;
 use crossdock_image::{ImageKind, ImageRow, Images, Layers, LocalImage};
 use crossdock_llb::Network;
@@ -55,7 +56,8 @@ pub struct RunningImage {
 }
 
 impl Engine {
-    /// Fetches an image: the best one for each platform, or for all it has when none is named.
+    /// Fetches an image: the best one for each platform, or for all it has when none is named. With `explicit` an image
+    /// that is there for one platform only must be of a wanted one.
     ///
     /// # Errors
     /// When the registry does not give it.
@@ -63,6 +65,7 @@ impl Engine {
         &self,
         reference: &Reference,
         platforms: &[Platform],
+        explicit: bool,
         progress: &Progress,
     ) -> Result<PullReport, BuildError> {
         let lease = self.store.lease()?;
@@ -80,8 +83,8 @@ impl Engine {
         let mut blobs = Vec::new();
         let mut chosen_platforms: Vec<Platform> = Vec::new();
         for platform in &wanted {
-            let image = resolver.choose(reference, &target, platform)?;
-            if !platforms.is_empty() && platform.matcher().rank(&image.platform).is_none() {
+            let image = resolver.choose(reference, &target, platform).map_err(name_platforms)?;
+            if explicit && platform.matcher().rank(&image.platform).is_none() {
                 return Err(BuildError::OtherPlatform {
                     reference: reference.clone(),
                     wanted: platform.clone(),
@@ -315,6 +318,17 @@ impl Engine {
             (Err(_), 1) => Ok(manifests.remove(0)),
             (Err(error), _) => Err(error.into()),
         }
+    }
+}
+
+/// A missing platform said with those there are: nobody shows a Dockerfile beside this error.
+fn name_platforms(error: BuildError) -> BuildError {
+    match error {
+        BuildError::Bridge(BridgeError::NoSuchPlatform { reference, wanted, available }) => {
+            let available = available.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            crossdock_image::ImageError::NoPlatform { name: reference.familiar(), platform: *wanted, available }.into()
+        }
+        other => other,
     }
 }
 

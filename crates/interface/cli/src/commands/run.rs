@@ -104,7 +104,7 @@ fn find_or_pull(engine: &Engine, name: &str, platform: Option<&Platform>) -> Res
     };
     let reference: Reference = name.parse()?;
     let wanted = platform.cloned().unwrap_or_else(Platform::host);
-    match engine.pull(&reference, &[wanted], &crossdock_progress::Progress::silent()) {
+    match engine.pull(&reference, &[wanted], platform.is_some(), &crossdock_progress::Progress::silent()) {
         Ok(report) => Ok(report.image),
         // The store's answer says what to do; the registry's says why pulling did not help.
         Err(error) => Err(missing.map_or_else(|| CliError::from(error), CliError::from)),

@@ -28,7 +28,7 @@ pub fn pull(args: &PullArgs) -> Result<(), CliError> {
         wanted = default.map_or_else(|| Ok(vec![Platform::host()]), |text| platforms(&[text]))?;
     }
     let engine = engine()?;
-    let report = shown(args.quiet, |progress| engine.pull(&reference, &wanted, progress))?;
+    let report = shown(args.quiet, |progress| engine.pull(&reference, &wanted, !args.platforms.is_empty(), progress))?;
     let name = reference.tagged_or_latest();
     if !args.quiet {
         let status = if report.fetched == 0 { "Image is up to date for" } else { "Downloaded newer image for" };

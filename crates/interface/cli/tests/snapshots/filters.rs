@@ -29,6 +29,8 @@ impl Filter {
             let line = line.replace(" [TIME] done", " done");
             // What the stat index knows is not read again; a file that was just written is.
             let line = if line.contains(" transferring ") { line.replace(" [SIZE] done", " done") } else { line };
+            // How many rows a build leaves depends on which of two equal steps came first.
+            let line = [" rows", " records"].iter().fold(line, |line, word| without_count(&line, word));
             let line = without_number(&columns(&document_size(&line)), ".part");
             if out.last().is_some_and(|before| line == format!("{} done\n", before.trim_end())) {
                 out.pop();
@@ -117,6 +119,13 @@ fn document_size(line: &str) -> String {
         rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
     }
     out + rest
+}
+
+/// Numbers in front of this word.
+fn without_count(line: &str, word: &str) -> String {
+    let Some((before, after)) = line.split_once(word) else { return line.to_owned() };
+    let begin = before.trim_end_matches(|c: char| c.is_ascii_digit());
+    if begin.len() == before.len() { line.to_owned() } else { format!("{begin}[COUNT]{word}{after}") }
 }
 
 /// Numbers behind this word are those of a process.
