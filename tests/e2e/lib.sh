@@ -165,15 +165,7 @@ fails() {
 # ---- what must not stay ----
 
 # marked: pids of this scenario's processes.
-marked() {
-  local limits
-  for limits in /proc/[0-9]*/limits; do
-    if grep -Eq "^Max msgqueue size +$MARK " "$limits" 2>/dev/null; then
-      limits=${limits#/proc/}
-      printf '%s\n' "${limits%/limits}"
-    fi
-  done
-}
+marked() { grep -lsE "^Max msgqueue size +$MARK " /proc/[0-9]*/limits | cut -d/ -f3 || true; }
 
 # nothing_left WHAT: no process of the scenario lives, nothing is mounted. After a kill the kernel may need a moment.
 nothing_left() {

@@ -11,6 +11,7 @@ soak_context() { # DIR
   echo start > "$1/varies"
   dockerfile "$1" <<'D'
 FROM busybox AS make
+COPY varies /varies
 COPY numbers /numbers
 RUN sort -rn /numbers > /sorted && mkdir -p /tree && for i in $(seq 200); do echo $i > /tree/$i; done
 RUN ln /sorted /hard && ln -s sorted /soft && rm /tree/7 && chmod 4755 /tree/8

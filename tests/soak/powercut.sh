@@ -64,7 +64,7 @@ scenario() {
     sync -f "$T/disk"
     soak_vary "$T/app" "$round"
     moment=$((RANDOM * 32768 + RANDOM))
-    moment=$((moment % (whole + whole / 4)))
+    moment=$((moment % whole))
     (cd "$T" && exec "${RUN_AS[@]}" CROSSDOCK_STATE_DIR="$STATE" "$WORK/crossdock" build "${SOAK_FLAGS[@]}" -o type=oci,dest=cut.tar app) </dev/null >"$WORK/cut.log" 2>&1 &
     pid=$!
     sleep "$(printf '%d.%03d' $((moment / 1000)) $((moment % 1000)))"

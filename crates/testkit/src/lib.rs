@@ -1,1 +1,0 @@
-//! In: nothing yet. Out: nothing yet. Never: anything.
