@@ -164,19 +164,26 @@ fails() {
 
 # ---- what must not stay ----
 
-# marked: pids of this scenario's processes.
-marked() { grep -lsE "^Max msgqueue size +$MARK " /proc/[0-9]*/limits | cut -d/ -f3 || true; }
+# marked: pids of this scenario's processes. Those that have ended and only wait for their parent are none.
+marked() {
+  local pid
+  for pid in $(grep -lsE "^Max msgqueue size +$MARK " /proc/[0-9]*/limits | cut -d/ -f3); do
+    ! grep -Eqs '^State:[[:space:]]*[^ZX]' "/proc/$pid/status" || echo "$pid"
+  done
+}
 
-# nothing_left WHAT: no process of the scenario lives, nothing is mounted. After a kill the kernel may need a moment.
+# nothing_left WHAT: no process of the scenario lives, nothing is mounted. After a kill the kernel may need a moment to
+# take mounts apart, more so while the disk is busy.
 nothing_left() {
-  local what=$1 left try
-  for try in 1 2 3 4 5 6 7 8 9 10; do
+  local what=$1 left try names
+  for ((try = 0; try < 25; try++)); do
     left=$(marked)
     [ -n "$left" ] || break
     sleep 0.2
   done
-  local names
-  names=$(for try in $left; do printf '%s %s; ' "$try" "$(tr '\0' ' ' 2>/dev/null < "/proc/$try/cmdline" || true)"; done)
+  names=$(for try in $left; do
+    printf '%s (%s) %s; ' "$try" "$(sed -n 's/^State:[[:space:]]*//p' "/proc/$try/status" 2>/dev/null)" "$(tr '\0' ' ' 2>/dev/null < "/proc/$try/cmdline" || true)"
+  done)
   check "$what: nothing is left running" "" "$names"
   check "$what: nothing is left mounted" "" "$(grep -F "$WORK" /proc/self/mountinfo | grep -Fv "${KEEP_MOUNTED:-$WORK/none}" || true)"
 }
