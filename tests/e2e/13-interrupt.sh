@@ -30,7 +30,7 @@ interrupted() {
   start=$(now_ms)
   kill "-$signal" "$pid"
   # A program that does not listen must not hang the suite.
-  (sleep 10 & trap "kill $!" TERM; wait $! && kill -KILL "$pid") >/dev/null 2>&1 &
+  (sleep 10 & trap 'kill "$!"' TERM; wait "$!" && kill -KILL "$pid") >/dev/null 2>&1 &
   local guard=$!
   wait "$pid" || status=$?
   took=$(($(now_ms) - start))
