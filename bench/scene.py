@@ -96,9 +96,7 @@ class Scene:
         env = {**os.environ, "CROSSDOCK": self.binary, "CROSSDOCK_STATE_DIR": f"{self.home}/bases", "CROSSDOCK_CONFIG": f"{self.home}/crossdock.toml", "PLATFORMS": "linux/amd64,linux/arm64", "BUSYBOX_ROOTS": f"{self.home}/busybox"}
         call(f"{SCRIPTS}/busybox-image", "-o", f"type=oci,dest={self.home}/busybox.tar,compression=uncompressed", env=env)
         os.makedirs(f"{self.home}/busybox-arm64", exist_ok=True)
-        with open(f"{self.home}/busybox-arm64/busybox", "wb") as file:
-            subprocess.run(["tar", "-xOf", f"{self.home}/busybox/root-arm64.tar", "./bin/busybox"], stdout=file, check=True)
-        os.chmod(f"{self.home}/busybox-arm64/busybox", 0o755)
+        call("tar", "-xf", f"{self.home}/busybox/root-arm64.tar", "-C", f"{self.home}/busybox-arm64", "./bin")
         context = f"{self.home}/debian"
         os.makedirs(context, exist_ok=True)
         if not os.path.exists(f"{context}/root.tar"):
