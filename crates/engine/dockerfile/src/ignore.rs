@@ -24,7 +24,12 @@ pub struct Pattern {
 impl Pattern {
     /// As BuildKit passes it on: cleaned, with `!` where it is an exception.
     pub fn text(&self) -> String {
-        if self.is_exception { format!("!{}", self.text) } else { self.text.clone() }
+        match (self.is_exception, self.text.starts_with('!')) {
+            (true, _) => format!("!{}", self.text),
+            // The pattern `/!x` hides a file whose name begins with `!`; without its slash it would be an exception.
+            (false, true) => format!("/{}", self.text),
+            (false, false) => self.text.clone(),
+        }
     }
 
     /// Whether a match shows the path again.

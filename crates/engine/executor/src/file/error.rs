@@ -139,12 +139,6 @@ pub enum FileError {
         /// The number asked for.
         output: u32,
     },
-    /// A copy without a source.
-    #[error("file action {action} copies, but names no source")]
-    NoSource {
-        /// Number of the action, from 0.
-        action: usize,
-    },
     /// A mode `chmod` would not take.
     #[error("invalid mode {text:?}: {reason}")]
     Mode {

@@ -71,24 +71,22 @@ impl Planning<'_, '_> {
         let (owner, timestamp_ns) = owner_and_time(&action.kind);
         let owner = resolve_owner(owner, &|index| self.tree(index), self.options.unknown_owner)?;
         let stamp = Stamp { owner, time: action_time(timestamp_ns), now: self.options.now };
-        let source = match &action.kind {
-            FileActionKind::Copy(_) => {
-                let index = action.secondary_input.ok_or(FileError::NoSource { action: number })?;
-                Some(self.tree(index).ok_or_else(|| self.invalid(number, index))?)
-            }
-            _ => None,
+        let source: Arc<dyn Tree> = match &action.kind {
+            FileActionKind::Copy(_) => match action.secondary_input {
+                Some(index) => self.tree(index).ok_or_else(|| self.invalid(number, index))?,
+                // The result of a stage without steps: an empty root.
+                None => Arc::new(EmptyTree),
+            },
+            _ => Arc::new(EmptyTree),
         };
         let State { base, overlay } = self.begin(number, action.input)?;
         let mut overlay = Arc::unwrap_or_clone(overlay);
-        match (&action.kind, source) {
-            (FileActionKind::Copy(copy), Some(source)) => {
-                copy::copy(&mut overlay, &source, copy, stamp, self.options)?;
-            }
-            (FileActionKind::Copy(_), None) => return Err(FileError::NoSource { action: number }),
-            (FileActionKind::MkFile(file), _) => make::mkfile(&mut overlay, file, stamp)?,
-            (FileActionKind::MkDir(dir), _) => make::mkdir(&mut overlay, dir, stamp)?,
-            (FileActionKind::Rm(rm), _) => make::rm(&mut overlay, rm)?,
-            (FileActionKind::Symlink(link), _) => make::symlink(&mut overlay, link, stamp)?,
+        match &action.kind {
+            FileActionKind::Copy(copy) => copy::copy(&mut overlay, &source, copy, stamp, self.options)?,
+            FileActionKind::MkFile(file) => make::mkfile(&mut overlay, file, stamp)?,
+            FileActionKind::MkDir(dir) => make::mkdir(&mut overlay, dir, stamp)?,
+            FileActionKind::Rm(rm) => make::rm(&mut overlay, rm)?,
+            FileActionKind::Symlink(link) => make::symlink(&mut overlay, link, stamp)?,
         }
         Ok(State { base, overlay: Arc::new(overlay) })
     }
