@@ -39,9 +39,9 @@ fn tar(seed: u64, changed: Option<usize>) -> Vec<u8> {
         while bytes.len() < size {
             let number = numbers.next();
             if noise {
-                bytes.extend(number.to_le_bytes())
+                bytes.extend(number.to_le_bytes());
             } else {
-                bytes.extend(format!("line {}\n", number % 1000).bytes())
+                bytes.extend(format!("line {}\n", number % 1000).bytes());
             }
         }
         bytes.truncate(size);

@@ -55,10 +55,10 @@ impl World {
     /// Steps of [`World::line`].
     pub const LINE_STEPS: usize = 7;
 
-    fn new(files: BTreeMap<String, Vec<u8>>, stages: Vec<Vec<String>>) -> Self {
+    fn new(files: &BTreeMap<String, Vec<u8>>, stages: Vec<Vec<String>>) -> Self {
         let mut world =
             Self { context: TempDir::new().unwrap(), state: TempDir::new().unwrap(), files: BTreeMap::new(), stages };
-        for (name, bytes) in &files {
+        for (name, bytes) in files {
             world.write(name, bytes);
         }
         world.write_dockerfile();
@@ -79,7 +79,7 @@ impl World {
             "WORKDIR /end",
         ];
         assert_eq!(steps.len(), Self::LINE_STEPS);
-        Self::new(files, vec![steps.map(str::to_owned).to_vec()])
+        Self::new(&files, vec![steps.map(str::to_owned).to_vec()])
     }
 
     /// One to three stages of random steps over random files.
@@ -87,7 +87,7 @@ impl World {
         let files = FILES.iter().map(|name| ((*name).to_owned(), random_bytes(dice))).collect();
         let stages =
             (0..=dice.below(3)).map(|stage| (0..=dice.below(4)).map(|_| random_step(dice, stage)).collect()).collect();
-        Self::new(files, stages)
+        Self::new(&files, stages)
     }
 
     pub fn dockerfile(&self) -> String {
