@@ -30,3 +30,4 @@ pub use engine::{Engine, EngineOptions};
 pub use error::{BuildError, StepFailure};
 pub use export::{ExportRequest, ExportedImage};
 pub use images::{PullReport, RunRequest, RunningImage, inherited_stdio};
+pub use publish::Published;

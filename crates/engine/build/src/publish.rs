@@ -9,22 +9,30 @@ use crossdock_registry::server::shelf::Shelf;
 use crate::fetch::{Fetcher, ShownAt};
 use crate::{BuildError, Engine};
 
+/// What was put onto the shelves of the embedded registry.
+#[derive(Debug, Default)]
+pub struct Published {
+    pub names: Vec<String>,
+    /// Names left out, with the reason.
+    pub left_out: Vec<(String, BuildError)>,
+}
+
 impl Engine {
     /// Puts every kept image that has a name onto the shelves of the embedded registry: `docker.io/library/app:1` as
     /// `library/app:1` and `app:1`, `host/a/b:1` as `a/b:1`. Gives the names published, and those left out with the reason.
     ///
     /// # Errors
     /// Those of the store.
-    pub fn publish(&self, lease: &Lease) -> Result<(Vec<String>, Vec<(String, BuildError)>), BuildError> {
-        let (mut published, mut left_out) = (Vec::new(), Vec::new());
+    pub fn publish(&self, lease: &Lease) -> Result<Published, BuildError> {
+        let mut published = Published::default();
         for image in self.images().list()? {
             let Some(reference) = image.reference.clone() else { continue };
             match self.publish_image(&image, &reference, lease) {
-                Ok(()) => published.push(reference.familiar()),
-                Err(error) => left_out.push((reference.familiar(), error)),
+                Ok(()) => published.names.push(reference.familiar()),
+                Err(error) => published.left_out.push((reference.familiar(), error)),
             }
         }
-        Ok((published, left_out))
+        Ok(published)
     }
 
     fn publish_image(&self, image: &LocalImage, reference: &Reference, lease: &Lease) -> Result<(), BuildError> {

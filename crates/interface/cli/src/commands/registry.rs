@@ -19,11 +19,11 @@ pub fn serve(args: &ServeArgs) -> Result<(), CliError> {
     let address: SocketAddr = address.replace("localhost", "127.0.0.1").parse().map_err(bad)?;
     let server = Server::start(ServerOptions { address, ..ServerOptions::local(engine.store().clone()) })?;
     let lease = engine.store().lease()?;
-    let (published, left_out) = engine.publish(&lease)?;
-    for (name, error) in &left_out {
+    let published = engine.publish(&lease)?;
+    for (name, error) in &published.left_out {
         say(&format!("WARNING: {name} is not served: {error}"));
     }
-    say(&format!("{} images of the local store are served", published.len()));
+    say(&format!("{} images of the local store are served", published.names.len()));
     say(&format!("serving {} on http://{}", engine.store().root().display(), server.address()));
     while !engine.is_cancelled() {
         std::thread::sleep(POLL);

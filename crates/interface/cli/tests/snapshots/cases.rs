@@ -75,9 +75,9 @@ fn check(case: &Path, blocked: Option<&str>) -> Option<String> {
         let path = case.join(file);
         if std::env::var_os("UPDATE").is_some() {
             if found.is_empty() {
-                drop(fs_err::remove_file(&path))
+                drop(fs_err::remove_file(&path));
             } else {
-                fs_err::write(&path, &found).unwrap()
+                fs_err::write(&path, &found).unwrap();
             }
             continue;
         }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::world::World;
 
-fn succeed(output: std::process::Output) -> (String, String) {
+fn succeed(output: &std::process::Output) -> (String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}", text(&output.stderr));
     (text(&output.stdout), text(&output.stderr))
@@ -14,7 +14,7 @@ fn succeed(output: std::process::Output) -> (String, String) {
 fn rawjson_is_one_status_object_a_line() {
     let world = World::new();
     world.hello();
-    let (stdout, stderr) = succeed(world.crossdock(&["build", "--progress=rawjson", "-t", "a:1", "."]));
+    let (stdout, stderr) = succeed(&world.crossdock(&["build", "--progress=rawjson", "-t", "a:1", "."]));
     assert_eq!(stdout, "");
     let mut completed = Vec::new();
     for line in stderr.lines() {
@@ -61,7 +61,7 @@ fn rawjson_of_a_failed_build_holds_the_error() {
 fn the_graph_is_json_with_a_vertex_for_each_step() {
     let world = World::new();
     world.hello();
-    let (stdout, _) = succeed(world.crossdock(&[
+    let (stdout, _) = succeed(&world.crossdock(&[
         "build",
         "--print-llb",
         "--progress=quiet",
@@ -76,24 +76,24 @@ fn the_graph_is_json_with_a_vertex_for_each_step() {
         assert!(text.contains("local://context") && text.contains("COPY hello /"), "{text}");
     }
     // Nothing was built.
-    assert_eq!(succeed(world.crossdock(&["images", "-q"])).0, "");
+    assert_eq!(succeed(&world.crossdock(&["images", "-q"])).0, "");
 }
 
 #[test]
 fn the_same_build_has_the_same_digest_whoever_asks() {
     let world = World::new();
     world.hello();
-    let (first, _) = succeed(world.crossdock(&["build", "-q", "-t", "a:1", "."]));
-    let (second, _) = succeed(world.crossdock(&["build", "-q", "-t", "a:1", "."]));
+    let (first, _) = succeed(&world.crossdock(&["build", "-q", "-t", "a:1", "."]));
+    let (second, _) = succeed(&world.crossdock(&["build", "-q", "-t", "a:1", "."]));
     assert_eq!(first, second);
-    succeed(world.crossdock(&["build", "--progress=quiet", "-t", "a:1", "--metadata-file=meta", "--iidfile=id", "."]));
+    succeed(&world.crossdock(&["build", "--progress=quiet", "-t", "a:1", "--metadata-file=meta", "--iidfile=id", "."]));
     let metadata: Value = serde_json::from_str(&fs_err::read_to_string(world.work().join("meta")).unwrap()).unwrap();
     assert_eq!(metadata["containerimage.digest"], first.trim());
     assert_eq!(metadata["containerimage.descriptor"]["digest"], first.trim());
     assert_eq!(metadata["containerimage.config.digest"], fs_err::read_to_string(world.work().join("id")).unwrap());
-    let (shown, _) = succeed(world.crossdock(&["images", "-q", "--no-trunc"]));
+    let (shown, _) = succeed(&world.crossdock(&["images", "-q", "--no-trunc"]));
     assert_eq!(shown, first);
-    let (raw, _) = succeed(world.crossdock(&["imagetools", "inspect", "--raw", "a:1"]));
+    let (raw, _) = succeed(&world.crossdock(&["imagetools", "inspect", "--raw", "a:1"]));
     let digest = crossdock_oci::BlobDigest::of(raw.as_bytes()).to_string();
     assert_eq!(digest, first.trim());
 }
@@ -111,7 +111,7 @@ fn a_terminal_sees_its_screen() {
         .args(["-qec", "stty cols 100 rows 30; crossdock build -t a:1 .", "/dev/null"])
         .output()
         .unwrap();
-    let (stdout, _) = succeed(output);
+    let (stdout, _) = succeed(&output);
     assert!(stdout.contains("\u{1b}[?25h"), "the cursor comes back");
     let lines = last_screen(&stdout);
     let title = lines.iter().rfind(|line| line.starts_with("[+] Building ")).unwrap_or_else(|| panic!("{lines:#?}"));
