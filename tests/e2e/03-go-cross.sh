@@ -28,11 +28,11 @@ scenario() {
 package main
 
 import (
-	"os"
 	"runtime"
+	"syscall"
 )
 
-func main() { os.Stdout.WriteString("go says " + runtime.GOOS + "/" + runtime.GOARCH + "\n") }
+func main() { syscall.Write(1, []byte("go says "+runtime.GOOS+"/"+runtime.GOARCH+"\n")) }
 G
   dockerfile "$T/go" <<'D'
 FROM --platform=${BUILDPLATFORM} golang:1.19 as build

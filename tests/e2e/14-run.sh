@@ -119,8 +119,11 @@ streams() {
 # terminal ARGS...: crossdock at a terminal of 77 columns and 33 lines; leaves what it showed in TYPED. TYPE is typed in.
 terminal() {
   LAST="crossdock $* (at a terminal)"
-  (sleep 1.5; [ -z "${TYPE:-}" ] || printf '%s\n' "$TYPE"; sleep 1.5) |
+  rm -f "$WORK/ended"
+  (sleep 0.7; [ -z "${TYPE:-}" ] || printf '%s\n' "$TYPE"; until_true 20 test -e "$WORK/ended" || true) | {
     (cd "$T" && timeout 60 script -qec "stty cols 77 rows 33; $(printf '%q ' "${RUN_AS[@]}" TERM=xterm "$WORK/crossdock" "$@")"'; echo "exit $?"; stty -a | grep -q " echo " && echo echo on' /dev/null) >"$WORK/typed" 2>&1 || true
+    touch "$WORK/ended"
+  }
   TYPED=$(tr -d '\r' < "$WORK/typed")
 }
 
