@@ -19,12 +19,15 @@ use crate::error::{CliError, result, say};
 
 /// Opens the engine over the user's state directory.
 pub fn engine() -> Result<Engine, CliError> {
+    let caught = interrupt::catch();
     let state = crossdock_content::root_default()?;
     let engine = Engine::open(&EngineOptions { state })?;
     for warning in engine.client().warnings() {
         say(&format!("WARNING: {warning}"));
     }
-    interrupt::watch(&engine);
+    if let Some(caught) = caught {
+        caught.stop(&engine);
+    }
     Ok(engine)
 }
 
