@@ -42,7 +42,7 @@ impl Caught {
                     engine.cancel();
                     if count >= 3 {
                         say("ERROR: interrupted three times, ending at once");
-                        #[expect(
+                        #[allow(
                             clippy::exit,
                             reason = "the user insists; the keeper and its mounts end with this process"
                         )]
