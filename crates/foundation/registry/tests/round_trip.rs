@@ -165,8 +165,9 @@ fn many_threads_share_one_client() {
     });
     let connections: std::collections::BTreeSet<u64> =
         registry.faults.take_seen().iter().map(|seen| seen.connection).collect();
-    // Four transfers at once, and the probe.
-    assert!(connections.len() <= 6, "{connections:?}");
+    // Four transfers at once, and the probe. A connection that was idle when it closed may be opened anew, so the bound is
+    // loose; without reuse each of the more than 48 requests would have its own.
+    assert!(connections.len() <= 16, "{connections:?}");
 }
 
 #[test]
