@@ -54,7 +54,8 @@ try() { # NAME COMMAND...
 }
 mkdir -p /etc/containers
 printf '{"default":[{"type":"insecureAcceptAnything"}]}' > /etc/containers/policy.json
-podman="podman --runtime runc --cgroup-manager cgroupfs"
+# Storage of its own: what other suites left in the root is nobody else's business.
+podman="podman --root /share/podman --runroot /run/podman-e2e --storage-driver vfs --runtime runc --cgroup-manager cgroupfs"
 limits="--rm --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --network none"
 try podman-pull $podman pull -q --tls-verify=false "$image"
 try podman-run $podman run $limits "$image"
@@ -70,7 +71,7 @@ try docker-load docker load -q -i /share/app-docker.tar
 try docker-load-run docker run --rm --network none "$other"
 docker image rm -f "$other" >/dev/null 2>&1
 try docker-load-oci docker load -q -i /share/app-oci.tar
-podman image rm -a -f >/dev/null 2>&1
+$podman image rm -a -f >/dev/null 2>&1
 docker image prune -a -f >/dev/null 2>&1
 true
 X
