@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::Breach;
 
 /// The rooms in import order: a room imports only rooms above it (ARCHITECTURE.md).
-const ROOMS: [&str; 16] = [
+const ROOMS: [&str; 20] = [
     "oci",
     "content",
     "progress",
@@ -22,6 +22,10 @@ const ROOMS: [&str; 16] = [
     "executor",
     "exporter",
     "build",
+    "lists",
+    "containers",
+    "docker",
+    "builders",
     "cli",
 ];
 

@@ -2,7 +2,9 @@
 
 mod args;
 mod commands;
+mod dispatch;
 mod error;
+mod face;
 mod progress;
 mod usage;
 
@@ -10,41 +12,34 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, ImageVerb, ImagetoolsVerb, RegistryVerb, Verb};
-use crate::error::CliError;
+use crate::args::{Cli, Plugin};
+use crate::face::{Face, Session};
 
 fn main() -> ExitCode {
     // The keeper is this very program, executed again: it must be asked first, before any thread exists.
     crossdock_executor::keeper::run_if_keeper();
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return usage::report(&error),
+    let words: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let face = Face::of(&words.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default());
+    let (session, outcome) = match face {
+        Face::Plugin => match Plugin::try_parse_from(commands::plugin::without_own_name(&words)) {
+            Ok(plugin) => {
+                let session = Session { face, globals: plugin.globals, debug: plugin.debug };
+                let outcome = dispatch::buildx(&session, plugin.buildx);
+                (session, outcome)
+            }
+            Err(error) => return usage::report(&error),
+        },
+        Face::Own | Face::Docker => match Cli::try_parse_from(&words) {
+            Ok(cli) => {
+                let session = Session { face, globals: cli.globals, debug: cli.debug };
+                let outcome = dispatch::verb(&session, cli.verb);
+                (session, outcome)
+            }
+            Err(error) => return usage::report(&error),
+        },
     };
-    match dispatch(cli.verb) {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => error.report(cli.debug),
-    }
-}
-
-fn dispatch(verb: Verb) -> Result<(), CliError> {
-    match verb {
-        Verb::Build(args) => commands::build::run(&args),
-        Verb::Images(args) | Verb::Image { verb: ImageVerb::Ls(args) } => commands::images::list(&args),
-        Verb::Run(args) => commands::run::run(&args),
-        Verb::Pull(args) => commands::transfer::pull(&args),
-        Verb::Push(args) => commands::transfer::push(&args),
-        Verb::Tag(args) => commands::images::tag(&args),
-        Verb::Rmi(args) | Verb::Image { verb: ImageVerb::Rm(args) } => commands::images::remove(&args),
-        Verb::Image { verb: ImageVerb::Inspect(args) } => commands::images::inspect(&args),
-        Verb::Prune(args) => commands::store::prune(&args),
-        Verb::CheckStore { repair } => commands::store::check(repair),
-        Verb::Imagetools { verb: ImagetoolsVerb::Create(args) } => commands::imagetools::create(&args),
-        Verb::Imagetools { verb: ImagetoolsVerb::Inspect(args) } => commands::imagetools::inspect(&args),
-        Verb::Binfmt(args) => commands::binfmt::run(&args),
-        Verb::Registry { verb: RegistryVerb::Serve(args) } => commands::registry::serve(&args),
-        Verb::Version => {
-            commands::version();
-            Ok(())
-        }
+        Err(error) => error.report(session.debug),
     }
 }

@@ -68,6 +68,9 @@ pub struct BuildArgs {
     /// Show the build graph as JSON and stop
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, value_name = "BOOL", value_parser = parse_flag, action = clap::ArgAction::Set)]
     pub print_llb: bool,
+    /// Builder to use
+    #[arg(long, value_name = "NAME")]
+    pub builder: Option<String>,
     #[command(flatten)]
     pub later: LaterArgs,
     #[command(flatten)]
@@ -115,8 +118,6 @@ pub struct LaterArgs {
     pub resource: Vec<String>,
     #[arg(long, hide = true)]
     pub policy: Vec<String>,
-    #[arg(long, hide = true)]
-    pub builder: Option<String>,
     #[arg(short = 'm', long, hide = true)]
     pub memory: Option<String>,
     #[arg(long, hide = true)]
@@ -178,7 +179,6 @@ impl LaterArgs {
             ("--ulimit", list(&self.ulimit)),
             ("--resource", list(&self.resource)),
             ("--policy", list(&self.policy)),
-            ("--builder", text(&self.builder)),
             ("--memory", text(&self.memory)),
             ("--memory-swap", text(&self.memory_swap)),
             ("--cpu-shares", text(&self.cpu_shares)),

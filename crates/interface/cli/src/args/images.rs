@@ -1,4 +1,4 @@
-//! In: the words behind the verbs that handle images. Out: their flags, as typed. Never: a meaning.
+//! In: the words behind the verbs that handle images and log-ins. Out: their flags, as typed. Never: a meaning.
 
 use clap::Args;
 
@@ -86,31 +86,72 @@ pub struct PruneArgs {
     pub force: bool,
 }
 
-/// `imagetools create`
+/// `save`
 #[derive(Debug, Args)]
-pub struct CreateArgs {
-    /// Images to join: names with tag or digest
-    pub sources: Vec<String>,
-    /// Name of the index, may be given several times
-    #[arg(short, long = "tag", value_name = "NAME[:TAG]")]
-    pub tags: Vec<String>,
-    /// Add to the index that is there
-    #[arg(long)]
-    pub append: bool,
-    /// Show the index, push nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    #[arg(long, default_value = "auto")]
-    pub progress: String,
+pub struct SaveArgs {
+    #[arg(required = true)]
+    pub names: Vec<String>,
+    /// File to write (default: standard output)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<String>,
+    /// Only this platform
+    #[arg(long = "platform")]
+    pub platforms: Vec<String>,
 }
 
-/// `imagetools inspect`
+/// `load`
 #[derive(Debug, Args)]
-pub struct RegistryInspectArgs {
+pub struct LoadArgs {
+    /// File to read (default: standard input)
+    #[arg(short, long, value_name = "FILE")]
+    pub input: Option<String>,
+    /// Say nothing but the names
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Only this platform
+    #[arg(long = "platform")]
+    pub platforms: Vec<String>,
+}
+
+/// `history`
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
     pub name: String,
-    /// Show the bytes as they are
+    /// table, json, or a Go template
+    #[arg(long, default_value = "table")]
+    pub format: String,
+    /// Do not shorten anything
     #[arg(long)]
-    pub raw: bool,
-    #[arg(long, hide = true)]
-    pub format: Option<String>,
+    pub no_trunc: bool,
+    /// Show IDs only
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Sizes and dates for people
+    #[arg(short = 'H', long, default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub human: String,
+    /// Platform to show (default: the host's, else the first)
+    #[arg(long)]
+    pub platform: Option<String>,
+}
+
+/// `login`
+#[derive(Debug, Args)]
+pub struct LoginArgs {
+    /// Registry (default: Docker Hub)
+    pub server: Option<String>,
+    #[arg(short, long)]
+    pub username: Option<String>,
+    /// Password; seen by every process of the machine, --password-stdin is not
+    #[arg(short, long)]
+    pub password: Option<String>,
+    /// Read the password from standard input
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+/// `logout`
+#[derive(Debug, Args)]
+pub struct LogoutArgs {
+    /// Registry (default: Docker Hub)
+    pub server: Option<String>,
 }

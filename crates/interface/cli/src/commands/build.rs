@@ -16,10 +16,11 @@ use crossdock_progress::Progress;
 use super::{engine, platforms};
 use crate::args::build::BuildArgs;
 use crate::error::{CliError, result, say};
+use crate::face::Session;
 use crate::progress::{Builder, Display, Mode, Trace};
 
 /// `build`
-pub fn run(args: &BuildArgs) -> Result<(), CliError> {
+pub fn run(_session: &Session, args: &BuildArgs) -> Result<(), CliError> {
     check_flags(args)?;
     let mode = mode(args)?;
     let mut kept_dockerfile = None;

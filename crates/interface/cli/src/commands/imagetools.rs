@@ -7,7 +7,7 @@ use crossdock_oci::{Descriptor, ImageConfig, Index, IndexView, Manifest, Platfor
 
 use super::engine;
 use super::transfer::shown;
-use crate::args::images::{CreateArgs, RegistryInspectArgs};
+use crate::args::lists::{CreateArgs, RegistryInspectArgs};
 use crate::error::{CliError, result};
 
 /// One manifest of the index to be made, and where it is.

@@ -1,9 +1,18 @@
 //! In: the flags of a verb. Out: its effect and its words. Never: flags of another verb.
 
+pub mod archive;
 pub mod binfmt;
 pub mod build;
+pub mod builders;
+pub mod containers;
+pub mod history;
 pub mod images;
 pub mod imagetools;
+pub mod info;
+pub mod install;
+pub mod login;
+pub mod manifest;
+pub mod plugin;
 pub mod registry;
 pub mod run;
 pub mod store;
@@ -15,7 +24,7 @@ mod table;
 use crossdock_build::{Engine, EngineOptions};
 use crossdock_oci::{Platform, PlatformError};
 
-use crate::error::{CliError, result, say};
+use crate::error::{CliError, say};
 
 /// Opens the engine over the user's state directory.
 pub fn engine() -> Result<Engine, CliError> {
@@ -41,9 +50,4 @@ pub fn platforms(words: &[String]) -> Result<Vec<Platform>, PlatformError> {
         }
     }
     Ok(platforms)
-}
-
-/// `version`
-pub fn version() {
-    result(&format!("crossdock {}", env!("CARGO_PKG_VERSION")));
 }

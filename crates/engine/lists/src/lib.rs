@@ -1,0 +1,1 @@
+//! In: sources (local images, OCI layouts, references, digests, indexes). Out: lists of images by platform, as Docker's manifests directory, as an index in registries. Never: a layer moved through this machine when the registry can mount it.
