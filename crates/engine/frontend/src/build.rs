@@ -34,7 +34,56 @@ pub fn build(bridge: &dyn Bridge, options: &Options) -> Result<BuildOutcome, Fro
     build_from(bridge, options, &entrypoint).map_err(|fault| fault.in_file(&entrypoint.file))
 }
 
+/// What a Dockerfile became, before findings are weighed.
+struct Lowered {
+    platforms: Vec<PlatformImage>,
+    is_multi_platform: bool,
+    epoch: Option<Timestamp>,
+    ignore_file: Option<IgnoreFile>,
+}
+
+/// What the checks say of a Dockerfile that can be built.
+pub(crate) struct Checked {
+    pub(crate) findings: Vec<Finding>,
+    /// The error it is when the options say so.
+    pub(crate) violation: Option<String>,
+}
+
+/// Runs the checks of the target: everything a build looks at, nothing that it runs.
+pub(crate) fn check(
+    bridge: &dyn Bridge,
+    options: &Options,
+    entrypoint: &Entrypoint,
+) -> Result<Checked, (Vec<Finding>, Fault)> {
+    let mut report = Report::new(CheckConfig::default());
+    let lowered = lower_file(bridge, options, entrypoint, &mut report);
+    let (findings, violation) = report.finish();
+    match lowered {
+        Ok(_) => Ok(Checked { findings, violation }),
+        Err(fault) => Err((findings, fault)),
+    }
+}
+
 fn build_from(bridge: &dyn Bridge, options: &Options, entrypoint: &Entrypoint) -> Result<BuildOutcome, Fault> {
+    let mut report = Report::new(CheckConfig::default());
+    let lowered = lower_file(bridge, options, entrypoint, &mut report)?;
+    let (findings, violation) = report.finish();
+    let warnings: Vec<Warning> = findings.into_iter().map(|finding| warning(finding, entrypoint)).collect();
+    for warning in &warnings {
+        bridge.warn(warning.clone());
+    }
+    if let Some(violation) = violation {
+        return Err(ErrorKind::Checks(violation).into());
+    }
+    Ok(outcome(entrypoint, lowered, warnings))
+}
+
+fn lower_file(
+    bridge: &dyn Bridge,
+    options: &Options,
+    entrypoint: &Entrypoint,
+    report: &mut Report,
+) -> Result<Lowered, Fault> {
     check_syntax(options, &entrypoint.file.text)?;
     if let Some(name) = options.named_contexts.keys().next() {
         return Err(ErrorKind::NotYet(format!("--build-context {name}")).into());
@@ -44,9 +93,9 @@ fn build_from(bridge: &dyn Bridge, options: &Options, entrypoint: &Entrypoint) -
         Fault { kind: Box::new(error.into()), lines }
     })?;
     let config = check_config(options, &file)?;
-    let mut report = Report::new(config.clone());
+    report.configure(config.clone());
     report.extend(findings_of_file(&file, &config));
-    let mut plans = make_plans(bridge, options, &file, &mut report)?;
+    let mut plans = make_plans(bridge, options, &file, report)?;
     let with_platform = plans.len() > 1 || is_multi_platform(options);
     let images = resolve::resolve_all(bridge, options, &file, &mut plans, with_platform)?;
     let ignore_file = read::read_ignore_file(bridge, entrypoint)?;
@@ -66,28 +115,19 @@ fn build_from(bridge: &dyn Bridge, options: &Options, entrypoint: &Entrypoint) -
         context_paths: Vec::new(),
     };
     setting.context_paths = paths_of_context(&setting, &plans, &images)?;
-    let platforms = lower_all(&setting, &plans, &images, &mut report)?;
-    let (findings, violation) = report.finish();
-    let warnings: Vec<Warning> = findings.into_iter().map(|finding| warning(finding, entrypoint)).collect();
-    for warning in &warnings {
-        bridge.warn(warning.clone());
-    }
-    if let Some(violation) = violation {
-        return Err(ErrorKind::Checks(violation).into());
-    }
-    Ok(outcome(entrypoint, platforms, with_platform, epoch, warnings, ignore_file))
+    let platforms = lower_all(&setting, &plans, &images, report)?;
+    Ok(Lowered { platforms, is_multi_platform: with_platform, epoch, ignore_file })
 }
 
-fn outcome(
-    entrypoint: &Entrypoint,
-    platforms: Vec<PlatformImage>,
-    multi_platform: bool,
-    source_date_epoch: Option<Timestamp>,
-    warnings: Vec<Warning>,
-    ignore_file: Option<IgnoreFile>,
-) -> BuildOutcome {
-    let dockerfile = entrypoint.file.clone();
-    BuildOutcome { platforms, multi_platform, source_date_epoch, warnings, dockerfile, ignore_file }
+fn outcome(entrypoint: &Entrypoint, lowered: Lowered, warnings: Vec<Warning>) -> BuildOutcome {
+    BuildOutcome {
+        platforms: lowered.platforms,
+        multi_platform: lowered.is_multi_platform,
+        source_date_epoch: lowered.epoch,
+        warnings,
+        dockerfile: entrypoint.file.clone(),
+        ignore_file: lowered.ignore_file,
+    }
 }
 
 /// Another frontend's image cannot be run.

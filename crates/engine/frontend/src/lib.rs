@@ -5,6 +5,7 @@
 //! version does not execute ends in [`ErrorKind::NotYet`], with the line.
 
 pub mod bridge;
+pub mod call;
 pub mod error;
 pub mod options;
 pub mod outcome;
@@ -24,6 +25,7 @@ pub use bridge::{
     Bridge, BridgeError, DirEntry, FileKind, FileStat, ImageRequest, RefId, ResolveMode, ResolvedImage, Warning,
 };
 pub use build::build;
+pub use call::{Answer, Call, call};
 pub use error::{ErrorKind, FrontendError, MissingPlatform};
 pub use options::{NoCache, Options};
 pub use outcome::{BaseImage, BuildOutcome, IgnoreFile, PlatformImage, SourceFile};

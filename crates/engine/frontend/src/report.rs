@@ -16,6 +16,11 @@ impl Report {
         Self { config, is_silent: false, findings: Vec::new() }
     }
 
+    /// What counts from now on.
+    pub(crate) fn configure(&mut self, config: CheckConfig) {
+        self.config = config;
+    }
+
     /// Collects nothing.
     pub(crate) fn silent() -> Self {
         Self { config: CheckConfig::default(), is_silent: true, findings: Vec::new() }

@@ -1,0 +1,150 @@
+//! In: a Dockerfile and a question about it (`--call`). Out: the answer as JSON and as text, in BuildKit's shapes. Never: a step run.
+//!
+//! Shapes are those of spec/dockerfile.md §10 (subrequests), checked against a real BuildKit.
+
+mod check;
+mod describe;
+mod outline;
+mod table;
+mod targets;
+
+use crossdock_dockerfile::{Dockerfile, LineRange};
+use serde_json::{Map, Value, json};
+
+use crate::bridge::Bridge;
+use crate::error::{Fault, FrontendError};
+use crate::options::Options;
+use crate::outcome::SourceFile;
+use crate::plan::Plan;
+use crate::report::Report;
+use crate::{build, read};
+
+/// What may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// Arguments, secrets and ssh of the target.
+    Outline,
+    /// The stages that can be built.
+    Targets,
+    /// What the checks find.
+    Check,
+    /// What may be asked.
+    Describe,
+}
+
+/// The answer to a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Indented by two blanks, without a newline at its end.
+    pub json: String,
+    pub text: String,
+    /// 0, or 1 when checks found something or the Dockerfile is wrong.
+    pub status: u8,
+    /// Why the Dockerfile cannot be built, where a check found that.
+    pub failure: Option<String>,
+}
+
+impl Call {
+    /// Reads the word of `--call`: `check` (or `lint`), `outline`, `targets`, `subrequests.describe`.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "check" | "lint" => Some(Self::Check),
+            "outline" => Some(Self::Outline),
+            "targets" => Some(Self::Targets),
+            "subrequests.describe" => Some(Self::Describe),
+            _ => None,
+        }
+    }
+}
+
+/// Answers a question. `shown` is the Dockerfile's name in texts, as the user gave it.
+///
+/// # Errors
+/// When the Dockerfile cannot be read, and when it is wrong; a check answers that, too.
+pub fn call(bridge: &dyn Bridge, options: &Options, call: Call, shown: &str) -> Result<Answer, FrontendError> {
+    if call == Call::Describe {
+        return Ok(describe::answer());
+    }
+    let entrypoint = read::read_dockerfile(bridge, options).map_err(|fault| FrontendError {
+        kind: fault.kind,
+        location: None,
+        source_file: None,
+    })?;
+    let in_file = |fault: Fault| fault.in_file(&entrypoint.file);
+    match call {
+        Call::Check => check::answer(build::check(bridge, options, &entrypoint), &entrypoint.file, shown),
+        Call::Targets => {
+            let file = parse(&entrypoint).map_err(in_file)?;
+            let default = file.target(None).map_err(|error| in_file(error.into()))?;
+            Ok(targets::answer(&file, default, &entrypoint.file))
+        }
+        Call::Outline | Call::Describe => {
+            let file = parse(&entrypoint).map_err(in_file)?;
+            let host = bridge.build_platform();
+            let target = options.platforms.first();
+            let plan = Plan::new(&file, options, &host, target, &mut Report::silent()).map_err(in_file)?;
+            Ok(outline::answer(&file, &plan, options, &entrypoint.file))
+        }
+    }
+}
+
+fn parse(entrypoint: &read::Entrypoint) -> Result<Dockerfile, Fault> {
+    Dockerfile::from_bytes(&entrypoint.bytes).map_err(|error| {
+        let lines = error.lines;
+        Fault { kind: Box::new(error.into()), lines }
+    })
+}
+
+/// `{"ranges":[{"start":{"line":1},"end":{"line":2}}]}`
+fn location(lines: LineRange) -> Value {
+    json!({ "ranges": [{ "start": { "line": lines.first }, "end": { "line": lines.last.max(lines.first) } }] })
+}
+
+/// The file's bytes in base64, as JSON carries them.
+fn bytes(file: &SourceFile) -> Value {
+    base64(file.text.as_bytes()).into()
+}
+
+/// An object of these keys; those without a value are left out, as Go's `omitempty` does.
+fn object(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    let is_there = |value: &Value| match value {
+        Value::Null => false,
+        Value::Bool(flag) => *flag,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => true,
+    };
+    let fields = fields.into_iter().filter(|(_, value)| is_there(value));
+    Value::Object(fields.map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>())
+}
+
+fn pretty(value: &Value) -> String {
+    let text = serde_json::to_string_pretty(value).expect("a value of JSON has only string keys");
+    // Go's encoder writes these three as escapes; scripts that compare bytes expect that.
+    text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+/// Standard base64 with padding.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let letter = LETTERS[(word >> (18 - 6 * place) & 63) as usize];
+            out.push(if place <= chunk.len() { char::from(letter) } else { '=' });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_pads_as_the_standard_says() {
+        let words = ["", "f", "fo", "foo", "foob"].map(|text| base64(text.as_bytes()));
+        assert_eq!(words, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg=="]);
+    }
+}

@@ -1,0 +1,42 @@
+//! In: a parsed Dockerfile. Out: the stages that can be built. Never: an image resolved.
+
+use crossdock_dockerfile::{Dockerfile, Stage};
+use serde_json::{Value, json};
+
+use super::table::table;
+use super::{Answer, bytes, location, object, pretty};
+use crate::outcome::SourceFile;
+
+/// All stages in order; the one number `default` is built when no target is named.
+pub(super) fn answer(file: &Dockerfile, default: usize, source: &SourceFile) -> Answer {
+    let targets: Vec<Value> =
+        file.stages.iter().enumerate().map(|(index, stage)| target(stage, index == default)).collect();
+    let json = pretty(&json!({ "targets": targets, "sources": [bytes(source)] }));
+    let names: Vec<String> =
+        file.stages.iter().enumerate().map(|(index, stage)| shown(stage, index == default)).collect();
+    let mut rows = vec![vec!["TARGET", "DESCRIPTION"]];
+    for (name, stage) in names.iter().zip(&file.stages) {
+        rows.push(vec![name, stage.description.as_deref().unwrap_or_default()]);
+    }
+    Answer { json, text: table(&rows, 1), status: 0, failure: None }
+}
+
+fn target(stage: &Stage, is_default: bool) -> Value {
+    object([
+        ("name", stage.name.clone().into()),
+        ("default", is_default.into()),
+        ("description", stage.description.clone().into()),
+        ("base", stage.base.clone().into()),
+        ("platform", stage.platform.clone().into()),
+        ("location", location(stage.lines)),
+    ])
+}
+
+fn shown(stage: &Stage, is_default: bool) -> String {
+    match (&stage.name, is_default) {
+        (Some(name), true) => format!("{name} (default)"),
+        (Some(name), false) => name.clone(),
+        (None, true) => "(default)".to_owned(),
+        (None, false) => String::new(),
+    }
+}
