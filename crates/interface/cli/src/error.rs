@@ -29,6 +29,8 @@ pub enum CliError {
     Platform(#[from] crossdock_oci::PlatformError),
     #[error(transparent)]
     Output(#[from] crossdock_exporter::SpecError),
+    #[error(transparent)]
+    Docker(#[from] crossdock_docker::DockerError),
     #[error("{0}")]
     Usage(String),
     #[error("{flag} is not supported yet: {why}")]

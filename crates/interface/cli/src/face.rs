@@ -42,3 +42,17 @@ pub struct Session {
     pub globals: GlobalArgs,
     pub debug: bool,
 }
+
+impl Session {
+    /// What chooses Docker's configuration and engine: the flags in front of the verb, with the variables.
+    pub fn docker(&self) -> crossdock_docker::Settings {
+        let globals = &self.globals;
+        crossdock_docker::Settings {
+            config: globals.config.clone().map(Into::into),
+            context: globals.context.clone(),
+            hosts: globals.hosts.clone(),
+            tls: globals.tls || globals.tlsverify,
+            environment: crossdock_docker::Environment::of_process(),
+        }
+    }
+}
