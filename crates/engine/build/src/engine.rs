@@ -60,6 +60,16 @@ impl Engine {
         &self.client
     }
 
+    /// The process with the rights to handle files of other ids.
+    pub const fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
+    /// The wish to stop that ends requests to the keeper with everything else.
+    pub const fn stopping(&self) -> &Cancel {
+        &self.cancel
+    }
+
     /// The local image store.
     pub fn images(&self) -> Images {
         Images::new(&self.store)

@@ -104,10 +104,78 @@ pub fn tar_of_tree<W: Write>(
     Ok(report)
 }
 
+/// Writes one object of a merged tree with all beneath it. In the archive it is called `name`; with the root as the name
+/// only what a directory holds is written. Further names of a file become hard links when the first is among them.
+///
+/// # Errors
+/// The first object that could not be read, or the archive's.
+pub fn tar_below<W: Write>(
+    layers: &Layers,
+    from: &RootedPath,
+    name: &RootedPath,
+    out: &mut Writer<W>,
+) -> Result<ExportReport, ExportError> {
+    let mut first_names: HashMap<_, RootedPath> = HashMap::new();
+    let mut report = ExportReport::default();
+    let mut walk = Walk::new(layers);
+    while let Some(step) = walk.step().map_err(|(path, source)| ExportError::Read { path, source })? {
+        let Some(below) = below(&step.path, from) else { continue };
+        let shown = if below.is_empty() { name.clone() } else { name.append(&parsed(below)) };
+        if shown.as_bytes().is_empty() {
+            continue;
+        }
+        if step.object.kind == ObjectKind::Socket {
+            report.sockets.add(&step.path);
+            continue;
+        }
+        report.entries += 1;
+        let renamed = |mut entry: Entry| {
+            entry.path = shown.clone();
+            entry
+        };
+        if step.object.is_hard_linked() {
+            if let Some(target) = first_names.get(&step.object.identity) {
+                let kind = EntryKind::HardLink { target: target.clone() };
+                let link = renamed(entry(&step, kind, Xattrs::new(), ExportOptions::default()));
+                out.append(&link, &mut io::empty())?;
+                continue;
+            }
+            first_names.insert(step.object.identity, shown.clone());
+        }
+        report.content_bytes += step.object.size_bytes;
+        object_as(layers, &step, ExportOptions::default(), &renamed, out)?;
+    }
+    Ok(report)
+}
+
+/// What of a path lies behind `from`; `None` when it is neither this path nor beneath it.
+fn below<'p>(path: &'p RootedPath, from: &RootedPath) -> Option<&'p [u8]> {
+    let (path, from) = (path.as_bytes(), from.as_bytes());
+    if from.is_empty() {
+        return Some(path);
+    }
+    let rest = path.strip_prefix(from)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") }
+}
+
+fn parsed(path: &[u8]) -> RootedPath {
+    RootedPath::parse(path).expect("a part of a clean path is clean")
+}
+
 fn object<W: Write>(
     layers: &Layers,
     step: &Step,
     options: ExportOptions,
+    out: &mut Writer<W>,
+) -> Result<(), ExportError> {
+    object_as(layers, step, options, &|entry| entry, out)
+}
+
+fn object_as<W: Write>(
+    layers: &Layers,
+    step: &Step,
+    options: ExportOptions,
+    named: &dyn Fn(Entry) -> Entry,
     out: &mut Writer<W>,
 ) -> Result<(), ExportError> {
     let root = layers.fd(step.layer);
@@ -115,7 +183,7 @@ fn object<W: Write>(
     let target = target_of(layers, step.layer, &step.path, &step.object).map_err(read_error)?;
     let Some(kind) = step.object.entry_kind(target) else { return Ok(()) };
     let xattrs = layer_xattrs(root, step.path.as_bytes()).map_err(read_error)?;
-    let entry = entry(step, kind, xattrs, options);
+    let entry = named(entry(step, kind, xattrs, options));
     if step.object.size_bytes == 0 {
         return Ok(out.append(&entry, &mut io::empty())?);
     }

@@ -26,11 +26,13 @@ pub enum Space {
     Pin = 8,
     /// The stat index of a context directory. Kept until pruned.
     Stat = 9,
+    /// A container, which needs its image. A root of garbage collection: only who removes the container removes the row.
+    Container = 10,
 }
 
 impl Space {
     /// All kinds of rows, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Image,
         Self::Record,
         Self::Layer,
@@ -40,6 +42,7 @@ impl Space {
         Self::Recipe,
         Self::Pin,
         Self::Stat,
+        Self::Container,
     ];
 
     /// Whether rows of this kind are kept for speed only: they are roots until pruned, and losing one costs time.
@@ -64,6 +67,7 @@ impl Space {
             Self::Recipe => "recipe",
             Self::Pin => "pin",
             Self::Stat => "stat index",
+            Self::Container => "container",
         }
     }
 

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::channel;
 use super::launch::{self, Started};
 use super::request::{
-    Applied, ApplyRequest, DiffReport, DiffRequest, ExportRequest, KeeperMode, ReadFileRequest, Reply, Request,
-    WalkRequest,
+    Applied, ApplyRequest, DiffReport, DiffRequest, ExportRequest, KeeperMode, LookRequest, Looked, PackRequest,
+    ReadFileRequest, Reply, Request, WalkRequest,
 };
 use super::running::{ExecStdio, Running, next_reply, unexpected};
 use crate::cancel::{Cancel, Watch};
@@ -141,6 +141,25 @@ impl Keeper {
             },
             (other, _) => Err(unexpected(&other)),
         }
+    }
+
+    /// What a path of a merged tree leads to; `None` when nothing is there.
+    ///
+    /// # Errors
+    /// `Io`, `Cancelled`.
+    pub fn look(&self, request: &LookRequest, cancel: &Cancel) -> Result<Option<Looked>, ExecutorError> {
+        match self.call(&Request::Look(request.clone()), &[], cancel)?.0 {
+            Reply::Looked(looked) => Ok(looked),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Writes an object of a merged tree with all beneath it as a tar to a descriptor.
+    ///
+    /// # Errors
+    /// `Layer`, `Io`, `Cancelled`.
+    pub fn pack(&self, request: &PackRequest, out: impl AsFd, cancel: &Cancel) -> Result<(), ExecutorError> {
+        self.call_done(&Request::Pack(request.clone()), &[out.as_fd()], cancel)
     }
 
     /// Tries whether overlays work over this directory of snapshots: some file systems (another overlay, for one) cannot be written to through one.

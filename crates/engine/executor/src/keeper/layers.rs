@@ -29,14 +29,14 @@ use crate::error::ExecutorError;
 use crate::kernel::process;
 
 /// Bytes collected before they are written to a pipe: what a pipe holds.
-const WRITE_BYTES: usize = 64 << 10;
+pub(super) const WRITE_BYTES: usize = 64 << 10;
 /// Symbolic links followed for one path.
-const LINKS_MAX: usize = 255;
+pub(super) const LINKS_MAX: usize = 255;
 /// Besides `fs` a snapshot's directory holds these while it is active.
 const SCRATCH: [&str; 2] = ["work", "flat"];
 
 /// An error of the snapshot room, with the number of the system's error that is behind it.
-fn layer_error<E: Error + 'static>(action: &str) -> impl FnOnce(E) -> ExecutorError {
+pub(super) fn layer_error<E: Error + 'static>(action: &str) -> impl FnOnce(E) -> ExecutorError {
     move |error| {
         let mut errno = None;
         let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
@@ -49,11 +49,11 @@ fn layer_error<E: Error + 'static>(action: &str) -> impl FnOnce(E) -> ExecutorEr
 }
 
 /// The snapshot room takes the topmost directory first.
-fn topmost_first(layers: &Layers) -> Vec<PathBuf> {
+pub(super) fn topmost_first(layers: &Layers) -> Vec<PathBuf> {
     layers.0.iter().rev().map(|path| path.as_path().to_owned()).collect()
 }
 
-fn format(wanted: TreeFormat, context: &Context) -> Format {
+pub(super) fn format(wanted: TreeFormat, context: &Context) -> Format {
     match wanted {
         TreeFormat::Overlay => Format::Overlay { userxattr: context.userxattr },
         TreeFormat::Plain => Format::Plain,
@@ -141,7 +141,7 @@ pub(super) fn export(request: &ExportRequest, out: OwnedFd, context: &Context) -
     finish(tar, action)
 }
 
-fn finish<W: Write>(tar: Writer<W>, action: &str) -> Result<(), ExecutorError> {
+pub(super) fn finish<W: Write>(tar: Writer<W>, action: &str) -> Result<(), ExecutorError> {
     let mut sink = tar.finish().map_err(layer_error(action))?;
     sink.flush().map_err(layer_error(action))
 }
@@ -200,7 +200,7 @@ pub(super) fn open_file(request: &ReadFileRequest, context: &Context) -> Result<
     Ok(None)
 }
 
-fn words(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> + '_ {
+pub(super) fn words(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> + '_ {
     path.split(|&byte| byte == b'/').filter(|word| !word.is_empty() && *word != b".").map(<[u8]>::to_vec)
 }
 

@@ -16,6 +16,7 @@ mod client;
 mod launch;
 mod layers;
 mod namespace;
+mod pack;
 mod request;
 mod running;
 mod serve;
@@ -26,8 +27,8 @@ pub use blocked::{Blocked, BlockedReason};
 pub use client::{Keeper, KeeperOptions};
 pub(crate) use namespace::die_with_parent;
 pub use request::{
-    Applied, ApplyRequest, DiffReport, DiffRequest, ExportRequest, KeeperMode, Layers, ReadFileRequest, TreeFormat,
-    WalkRequest,
+    Applied, ApplyRequest, DiffReport, DiffRequest, ExportRequest, KeeperMode, Layers, LookRequest, Looked, LookedKind,
+    PackRequest, ReadFileRequest, TreeFormat, WalkRequest,
 };
 pub(crate) use request::{Command, Reply};
 pub use running::{ExecStdio, Running};

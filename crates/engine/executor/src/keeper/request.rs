@@ -107,6 +107,42 @@ pub struct ReadFileRequest {
     pub path: String,
 }
 
+/// Ask what a path of a merged tree leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookRequest {
+    pub layers: Layers,
+    /// Any path of the tree, as a user writes it.
+    pub path: Vec<u8>,
+    /// Follow a symbolic link at its end.
+    pub follow: bool,
+}
+
+/// What is at a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looked {
+    /// Where it really is: clean, relative to the root, without links on the way.
+    pub path: Vec<u8>,
+    pub kind: LookedKind,
+}
+
+/// Kinds of objects that copying tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LookedKind {
+    Directory,
+    Symlink,
+    Other,
+}
+
+/// Write an object of a merged tree with all beneath it as a tar.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackRequest {
+    pub layers: Layers,
+    /// As [`Looked::path`].
+    pub path: Vec<u8>,
+    /// What it is called in the archive; empty for the content of a directory without itself.
+    pub name: Vec<u8>,
+}
+
 /// Everything the program can ask for.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
@@ -120,6 +156,9 @@ pub(crate) enum Request {
     /// Descriptor: where the tar goes.
     Export(ExportRequest),
     ReadFile(ReadFileRequest),
+    Look(LookRequest),
+    /// Descriptor: where the tar goes.
+    Pack(PackRequest),
     /// Try whether overlays can be mounted over this directory of snapshots.
     Probe {
         snapshots: HostPath,
@@ -150,6 +189,8 @@ impl Request {
             Self::Walk(_) => "listing a snapshot",
             Self::Export(_) => "exporting a tree",
             Self::ReadFile(_) => "reading a file",
+            Self::Look(_) => "looking at a file",
+            Self::Pack(_) => "copying out of a tree",
             Self::Probe { .. } => "trying an overlay",
             Self::Prepare { .. } => "preparing a snapshot",
             Self::Commit { .. } => "committing a snapshot",
@@ -170,6 +211,7 @@ pub(crate) enum Reply {
     Opened {
         found: bool,
     },
+    Looked(Option<Looked>),
     /// The step's program runs. With the terminal's descriptor when one was asked for.
     Started,
     Exited(ExecOutcome),

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use super::request::{Reply, Request};
-use super::{channel, layers};
+use super::{channel, layers, pack};
 use crate::error::ExecutorError;
 use crate::sandbox;
 
@@ -57,6 +57,8 @@ fn dispatch(
             let file = layers::open_file(&request, context)?;
             (Reply::Opened { found: file.is_some() }, file)
         }
+        Request::Look(request) => plain(Reply::Looked(pack::look(&request, context)?)),
+        Request::Pack(request) => plain(pack::pack(&request, only(descriptors)?, context).map(|()| Reply::Done)?),
         Request::Probe { snapshots } => plain(layers::probe(snapshots.as_path(), context).map(|()| Reply::Done)?),
         Request::Prepare { directory } => plain(layers::prepare(directory.as_path()).map(|()| Reply::Done)?),
         Request::Commit { directory } => plain(layers::commit(directory.as_path()).map(|()| Reply::Done)?),

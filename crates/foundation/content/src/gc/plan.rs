@@ -50,6 +50,7 @@ impl Policy {
         let recent = self.unless_used_since_unix_s.is_some_and(|since| node.used_unix_s >= since);
         let by_kind = match node.kind {
             Kind::Blob | Kind::Broken => false,
+            Kind::Row(Space::Container) => true,
             Kind::Row(space) => space.is_cache() && (!self.cache || recent),
             Kind::Image { tagged: true } => !self.all_images || recent,
             Kind::Image { tagged: false } => !(self.all_images || self.dangling_images) || recent,
