@@ -34,6 +34,15 @@ pub fn build(bridge: &dyn Bridge, options: &Options) -> Result<BuildOutcome, Fro
     build_from(bridge, options, &entrypoint).map_err(|fault| fault.in_file(&entrypoint.file))
 }
 
+/// Which stages are lowered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stages {
+    /// The target and what it needs.
+    Needed,
+    /// All of the file.
+    All,
+}
+
 /// What a Dockerfile became, before findings are weighed.
 struct Lowered {
     platforms: Vec<PlatformImage>,
@@ -56,7 +65,8 @@ pub(crate) fn check(
     entrypoint: &Entrypoint,
 ) -> Result<Checked, (Vec<Finding>, Fault)> {
     let mut report = Report::new(CheckConfig::default());
-    let lowered = lower_file(bridge, options, entrypoint, &mut report);
+    let scope = if options.target.is_none() { Stages::All } else { Stages::Needed };
+    let lowered = lower_file(bridge, options, entrypoint, scope, &mut report);
     let (findings, violation) = report.finish();
     match lowered {
         Ok(_) => Ok(Checked { findings, violation }),
@@ -66,7 +76,7 @@ pub(crate) fn check(
 
 fn build_from(bridge: &dyn Bridge, options: &Options, entrypoint: &Entrypoint) -> Result<BuildOutcome, Fault> {
     let mut report = Report::new(CheckConfig::default());
-    let lowered = lower_file(bridge, options, entrypoint, &mut report)?;
+    let lowered = lower_file(bridge, options, entrypoint, Stages::Needed, &mut report)?;
     let (findings, violation) = report.finish();
     let warnings: Vec<Warning> = findings.into_iter().map(|finding| warning(finding, entrypoint)).collect();
     for warning in &warnings {
@@ -82,6 +92,7 @@ fn lower_file(
     bridge: &dyn Bridge,
     options: &Options,
     entrypoint: &Entrypoint,
+    stages: Stages,
     report: &mut Report,
 ) -> Result<Lowered, Fault> {
     check_syntax(options, &entrypoint.file.text)?;
@@ -96,6 +107,9 @@ fn lower_file(
     report.configure(config.clone());
     report.extend(findings_of_file(&file, &config));
     let mut plans = make_plans(bridge, options, &file, report)?;
+    if stages == Stages::All {
+        plans.iter_mut().for_each(Plan::need_all);
+    }
     let with_platform = plans.len() > 1 || is_multi_platform(options);
     let images = resolve::resolve_all(bridge, options, &file, &mut plans, with_platform)?;
     let ignore_file = read::read_ignore_file(bridge, entrypoint)?;

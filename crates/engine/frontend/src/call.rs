@@ -4,12 +4,12 @@
 
 mod check;
 mod describe;
+mod json;
 mod outline;
 mod table;
 mod targets;
 
 use crossdock_dockerfile::{Dockerfile, LineRange};
-use serde_json::{Map, Value, json};
 
 use crate::bridge::Bridge;
 use crate::error::{Fault, FrontendError};
@@ -18,6 +18,7 @@ use crate::outcome::SourceFile;
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::{build, read};
+use json::Json;
 
 /// What may be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,32 +97,15 @@ fn parse(entrypoint: &read::Entrypoint) -> Result<Dockerfile, Fault> {
 }
 
 /// `{"ranges":[{"start":{"line":1},"end":{"line":2}}]}`
-fn location(lines: LineRange) -> Value {
-    json!({ "ranges": [{ "start": { "line": lines.first }, "end": { "line": lines.last.max(lines.first) } }] })
+fn location(lines: LineRange) -> Json {
+    let place = |line: u32| Json::Object(vec![("line", Json::Number(line))]);
+    let range = vec![("start", place(lines.first)), ("end", place(lines.last.max(lines.first)))];
+    Json::Object(vec![("ranges", Json::List(vec![Json::Object(range)]))])
 }
 
 /// The file's bytes in base64, as JSON carries them.
-fn bytes(file: &SourceFile) -> Value {
+fn bytes(file: &SourceFile) -> Json {
     base64(file.text.as_bytes()).into()
-}
-
-/// An object of these keys; those without a value are left out, as Go's `omitempty` does.
-fn object(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
-    let is_there = |value: &Value| match value {
-        Value::Null => false,
-        Value::Bool(flag) => *flag,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(list) => !list.is_empty(),
-        _ => true,
-    };
-    let fields = fields.into_iter().filter(|(_, value)| is_there(value));
-    Value::Object(fields.map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>())
-}
-
-fn pretty(value: &Value) -> String {
-    let text = serde_json::to_string_pretty(value).expect("a value of JSON has only string keys");
-    // Go's encoder writes these three as escapes; scripts that compare bytes expect that.
-    text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
 /// Standard base64 with padding.

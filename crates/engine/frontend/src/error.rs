@@ -81,6 +81,14 @@ pub enum ErrorKind {
     Mount(#[from] MountError),
     #[error("invalid mount target {0:?}")]
     MountTarget(String),
+    #[error("ssh mount should not have a source: name the agent with id=, and its place with target=")]
+    SshSource,
+    #[error("{entitlement} is not allowed: {what} leaves the sandbox; allow it with --allow {entitlement}")]
+    NotEntitled { what: &'static str, entitlement: &'static str },
+    #[error(
+        "RUN --device={0}: this machine offers no devices to steps; leave out `required` where the step can do without"
+    )]
+    NoDevice(String),
     #[error("RUN has no command: a JSON array needs at least one argument")]
     NoArguments,
     #[error("RUN in JSON form takes no heredoc")]

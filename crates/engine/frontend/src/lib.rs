@@ -27,5 +27,5 @@ pub use bridge::{
 pub use build::build;
 pub use call::{Answer, Call, call};
 pub use error::{ErrorKind, FrontendError, MissingPlatform};
-pub use options::{NoCache, Options};
+pub use options::{Entitlements, NoCache, Options};
 pub use outcome::{BaseImage, BuildOutcome, IgnoreFile, PlatformImage, SourceFile};

@@ -48,6 +48,17 @@ pub struct Options {
     pub shared_key_hint: Option<String>,
     /// `context:NAME[::PLATFORM]`: named contexts.
     pub named_contexts: BTreeMap<String, String>,
+    /// `--allow`: what a Dockerfile may ask for beyond the sandbox.
+    pub entitlements: Entitlements,
+}
+
+/// What a client grants (`--allow`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Entitlements {
+    /// `network.host`
+    pub network_host: bool,
+    /// `security.insecure`
+    pub security_insecure: bool,
 }
 
 /// Which steps ignore what is cached.
@@ -82,6 +93,7 @@ impl Options {
             cgroup_parent: String::new(),
             shared_key_hint: None,
             named_contexts: BTreeMap::new(),
+            entitlements: Entitlements::default(),
         }
     }
 }

@@ -74,6 +74,7 @@ pub(crate) struct Plan {
     pub(crate) target: usize,
     /// By stage.
     pub(crate) is_needed: Vec<bool>,
+    needs_all: bool,
 }
 
 impl Plan {
@@ -114,6 +115,7 @@ impl Plan {
             stages,
             target: target_stage,
             is_needed: Vec::new(),
+            needs_all: false,
         };
         source::check_circles(&plan.stages, file)?;
         plan.mark_needed();
@@ -177,9 +179,15 @@ impl Plan {
         Ok(())
     }
 
+    /// Every stage counts, whether the target needs it or not: a check that names no target looks at the whole file.
+    pub(crate) fn need_all(&mut self) {
+        self.needs_all = true;
+        self.mark_needed();
+    }
+
     /// Marks the target and whatever it needs.
     fn mark_needed(&mut self) {
-        let mut needed = vec![false; self.stages.len()];
+        let mut needed = vec![self.needs_all; self.stages.len()];
         let mut todo = vec![self.target];
         while let Some(index) = todo.pop() {
             if std::mem::replace(&mut needed[index], true) {

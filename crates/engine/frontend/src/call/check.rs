@@ -1,9 +1,9 @@
 //! In: what a Dockerfile's lowering found, or why it failed. Out: the findings with their lines. Never: an order that changes from run to run.
 
 use crossdock_dockerfile::{Finding, LineRange, excerpt};
-use serde_json::{Value, json};
 
-use super::{Answer, bytes, location, object, pretty};
+use super::json::Json;
+use super::{Answer, bytes, location};
 use crate::build::Checked;
 use crate::error::{Fault, FrontendError};
 use crate::outcome::SourceFile;
@@ -21,14 +21,14 @@ pub(super) fn answer(
     let file = SourceFile { name: shown.to_owned(), text: source.text.clone() };
     let status = u8::from(!findings.is_empty() || failure.is_some());
     let mut text = if failure.is_some() && findings.is_empty() { String::new() } else { in_words(&findings, &file) };
-    let mut said = violation.as_ref().map(ToString::to_string);
+    let mut said = violation.clone();
     if let Some(error) = &failure {
         let place = error.location.as_ref().map(|at| LineRange::new(at.first_line, at.last_line));
         let excerpt = place.and_then(|lines| excerpt::render(&file.name, &file.text, &[lines]));
         said = Some(error.to_string());
         text.push_str(&excerpt.map_or_else(String::new, |excerpt| format!("\n{excerpt}")));
     }
-    Ok(Answer { json: pretty(&document(&findings, failure.as_ref(), violation, source)), text, status, failure: said })
+    Ok(Answer { json: document(&findings, failure.as_ref(), violation, source).pretty(), text, status, failure: said })
 }
 
 fn document(
@@ -36,37 +36,30 @@ fn document(
     failure: Option<&FrontendError>,
     violation: Option<String>,
     source: &SourceFile,
-) -> Value {
-    let warnings: Vec<Value> = findings.iter().map(warning).collect();
-    let error = match (failure, violation) {
-        (Some(error), _) => object([
-            ("message", error.to_string().into()),
-            (
-                "location",
-                error.location.as_ref().map_or(Value::Null, |at| location(LineRange::new(at.first_line, at.last_line))),
-            ),
-        ]),
-        (None, Some(text)) => json!({ "message": text }),
-        (None, None) => Value::Null,
-    };
-    let mut all = serde_json::Map::new();
-    all.insert("warnings".to_owned(), if warnings.is_empty() { Value::Null } else { warnings.into() });
-    all.insert(
-        "sources".to_owned(),
-        json!([{ "filename": source.name, "data": bytes(source), "language": "Dockerfile" }]),
-    );
-    if !error.is_null() {
-        all.insert("buildError".to_owned(), error);
+) -> Json {
+    let warnings = if findings.is_empty() { Json::Null } else { Json::List(findings.iter().map(warning).collect()) };
+    let file = Json::Object(vec![
+        ("filename", source.name.as_str().into()),
+        ("data", bytes(source)),
+        ("language", "Dockerfile".into()),
+    ]);
+    let mut all = vec![("warnings", warnings), ("sources", Json::List(vec![file]))];
+    if let Some(error) = failure {
+        let place = error.location.as_ref().map(|at| LineRange::new(at.first_line, at.last_line));
+        let place = place.map_or(Json::Null, location);
+        all.push(("buildError", Json::object([("message", error.to_string().into()), ("location", place)])));
+    } else if let Some(text) = violation {
+        all.push(("buildError", Json::Object(vec![("message", text.into())])));
     }
-    Value::Object(all)
+    Json::Object(all)
 }
 
-fn warning(finding: &Finding) -> Value {
-    object([
+fn warning(finding: &Finding) -> Json {
+    Json::object([
         ("ruleName", finding.rule.name().into()),
         ("description", finding.rule.description().into()),
         ("url", finding.rule.url().into()),
-        ("detail", finding.text.clone().into()),
+        ("detail", finding.text.as_str().into()),
         ("location", location(finding.lines)),
     ])
 }

@@ -1,9 +1,8 @@
 //! In: nothing. Out: which questions a Dockerfile answers. Never: a Dockerfile read.
 
-use serde_json::{Value, json};
-
+use super::Answer;
+use super::json::Json;
 use super::table::table;
-use super::{Answer, pretty};
 
 /// The names by which questions are asked, and what each gives.
 const CALLS: [(&str, &str); 4] = [
@@ -14,26 +13,24 @@ const CALLS: [(&str, &str); 4] = [
 ];
 
 pub(super) fn answer() -> Answer {
-    let list: Vec<Value> = CALLS.iter().map(|(name, text)| row(name, text)).collect();
+    let list = Json::List(CALLS.iter().map(|(name, text)| row(name, text)).collect());
     let mut rows = vec![vec!["NAME", "VERSION", "DESCRIPTION"]];
     rows.extend(CALLS.iter().map(|(name, text)| vec![*name, "1.0.0", *text]));
-    Answer { json: pretty(&list.into()), text: table(&rows, 1), status: 0, failure: None }
+    Answer { json: list.pretty(), text: table(&rows, 1), status: 0, failure: None }
 }
 
-fn row(name: &str, description: &str) -> Value {
-    let opts = if name == "subrequests.describe" || name == "targets" {
-        json!([])
-    } else {
-        json!([{ "name": "target", "description": "Target build stage" }])
-    };
-    json!({
-        "name": format!("frontend.{name}"),
-        "version": "1.0.0",
-        "type": "rpc",
-        "description": description,
-        "opts": opts,
-        "inputs": null,
-        "metadata": [{ "name": "result.json", "description": "" }, { "name": "result.txt", "description": "" }],
-        "refs": null,
-    })
+fn row(name: &str, description: &str) -> Json {
+    let pair = |name: &str, text: &str| Json::Object(vec![("name", name.into()), ("description", text.into())]);
+    let takes_target = !matches!(name, "subrequests.describe" | "targets");
+    let opts = if takes_target { vec![pair("target", "Target build stage")] } else { Vec::new() };
+    Json::Object(vec![
+        ("name", format!("frontend.{name}").into()),
+        ("version", "1.0.0".into()),
+        ("type", "rpc".into()),
+        ("description", description.into()),
+        ("opts", Json::List(opts)),
+        ("inputs", Json::Null),
+        ("metadata", Json::List(vec![pair("result.json", ""), pair("result.txt", "")])),
+        ("refs", Json::Null),
+    ])
 }

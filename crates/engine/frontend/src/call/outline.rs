@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crossdock_dockerfile::{Command, Dockerfile, Expander, LineRange, MountType, Variables};
-use serde_json::Value;
 
+use super::json::Json;
 use super::table::table;
-use super::{Answer, bytes, location, object, pretty};
+use super::{Answer, bytes, location};
 use crate::environment::Environment;
 use crate::options::Options;
 use crate::outcome::SourceFile;
@@ -36,29 +36,30 @@ struct Parameters {
 pub(super) fn answer(file: &Dockerfile, plan: &Plan, options: &Options, source: &SourceFile) -> Answer {
     let parameters = collect(file, plan, options);
     let stage = &file.stages[plan.target];
-    let json = pretty(&object([
-        ("name", stage.name.clone().into()),
-        ("description", stage.description.clone().into()),
+    let json = Json::object([
+        ("name", stage.name.as_ref().into()),
+        ("description", stage.description.as_ref().into()),
         ("args", list(&parameters.args)),
         ("secrets", list(&parameters.secrets)),
         ("ssh", list(&parameters.ssh)),
-        ("sources", vec![bytes(source)].into()),
-    ]));
+        ("sources", Json::List(vec![bytes(source)])),
+    ])
+    .pretty();
     let text = in_words(stage.name.as_deref(), stage.description.as_deref(), &parameters);
     Answer { json, text, status: 0, failure: None }
 }
 
-fn list(parameters: &[Parameter]) -> Value {
+fn list(parameters: &[Parameter]) -> Json {
     let row = |parameter: &Parameter| {
-        object([
-            ("name", parameter.name.clone().into()),
-            ("description", parameter.description.clone().into()),
-            ("value", parameter.value.clone().into()),
-            ("required", parameter.is_required.into()),
+        Json::object([
+            ("name", parameter.name.as_str().into()),
+            ("description", parameter.description.as_ref().into()),
+            ("value", parameter.value.as_ref().into()),
+            ("required", Json::Flag(parameter.is_required)),
             ("location", location(parameter.lines)),
         ])
     };
-    parameters.iter().map(row).collect::<Vec<_>>().into()
+    Json::List(parameters.iter().map(row).collect())
 }
 
 fn collect(file: &Dockerfile, plan: &Plan, options: &Options) -> Parameters {

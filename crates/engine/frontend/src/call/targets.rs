@@ -1,17 +1,17 @@
 //! In: a parsed Dockerfile. Out: the stages that can be built. Never: an image resolved.
 
 use crossdock_dockerfile::{Dockerfile, Stage};
-use serde_json::{Value, json};
 
+use super::json::Json;
 use super::table::table;
-use super::{Answer, bytes, location, object, pretty};
+use super::{Answer, bytes, location};
 use crate::outcome::SourceFile;
 
 /// All stages in order; the one number `default` is built when no target is named.
 pub(super) fn answer(file: &Dockerfile, default: usize, source: &SourceFile) -> Answer {
-    let targets: Vec<Value> =
-        file.stages.iter().enumerate().map(|(index, stage)| target(stage, index == default)).collect();
-    let json = pretty(&json!({ "targets": targets, "sources": [bytes(source)] }));
+    let targets = file.stages.iter().enumerate().map(|(index, stage)| target(stage, index == default)).collect();
+    let sources = Json::List(vec![bytes(source)]);
+    let json = Json::Object(vec![("targets", Json::List(targets)), ("sources", sources)]).pretty();
     let names: Vec<String> =
         file.stages.iter().enumerate().map(|(index, stage)| shown(stage, index == default)).collect();
     let mut rows = vec![vec!["TARGET", "DESCRIPTION"]];
@@ -21,13 +21,13 @@ pub(super) fn answer(file: &Dockerfile, default: usize, source: &SourceFile) -> 
     Answer { json, text: table(&rows, 1), status: 0, failure: None }
 }
 
-fn target(stage: &Stage, is_default: bool) -> Value {
-    object([
-        ("name", stage.name.clone().into()),
-        ("default", is_default.into()),
-        ("description", stage.description.clone().into()),
+fn target(stage: &Stage, is_default: bool) -> Json {
+    Json::object([
+        ("name", stage.name.as_ref().into()),
+        ("default", Json::Flag(is_default)),
+        ("description", stage.description.as_ref().into()),
         ("base", stage.base.clone().into()),
-        ("platform", stage.platform.clone().into()),
+        ("platform", stage.platform.as_ref().into()),
         ("location", location(stage.lines)),
     ])
 }

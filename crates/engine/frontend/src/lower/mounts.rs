@@ -1,6 +1,7 @@
 //! In: `RUN --mount`. Out: mounts of the exec op, with the trees they show. Never: a secret's value.
 
 use crossdock_dockerfile::{Mount, MountType, Run, Sharing};
+use crossdock_llb::op::SecretEnv;
 use crossdock_llb::{CacheSharing, Edge, FileActionKind, Metadata, MkDirAction, MountKind, Owner, OwnerId};
 
 use super::file_op::FileOpBuilder;
@@ -14,6 +15,26 @@ const CACHE_MODE: u32 = 0o755;
 
 /// The directory that carries a cache's owner and mode.
 const CACHE_DIRECTORY: &str = "/cache";
+
+/// Where secrets are shown when nothing is said.
+const SECRETS_DIRECTORY: &str = "/run/secrets";
+const SECRET_MODE: u32 = 0o400;
+
+/// Where a forwarded ssh agent is shown, a number behind it.
+const SSH_SOCKET: &str = "/run/buildkit/ssh_agent.";
+const SSH_MODE: u32 = 0o600;
+
+/// The agent that is meant when none is named.
+const SSH_ID: &str = "default";
+
+/// What a RUN is given besides its root.
+#[derive(Debug, Default)]
+pub(super) struct RunMounts {
+    pub(super) attached: Vec<Attached>,
+    pub(super) secret_env: Vec<SecretEnv>,
+    /// Where the first forwarded ssh agent is: SSH_AUTH_SOCK.
+    pub(super) ssh_socket: Option<String>,
+}
 
 /// A tree and the place it is shown at.
 #[derive(Debug, Clone)]
@@ -43,24 +64,22 @@ impl Attached {
 }
 
 impl Lowering<'_> {
-    pub(super) fn lower_mounts(
-        &mut self,
-        state: &StageState,
-        step: &Step,
-        run: &Run,
-    ) -> Result<Vec<Attached>, ErrorKind> {
-        let mut out = Vec::with_capacity(run.mounts.len());
+    pub(super) fn lower_mounts(&mut self, state: &StageState, step: &Step, run: &Run) -> Result<RunMounts, ErrorKind> {
+        let mut out = RunMounts::default();
         for (spec, source) in run.mounts.iter().zip(&step.sources) {
             let mount = spec.resolve(&mut |text| self.expand(state, text))?;
-            out.push(self.lower_mount(state, &mount, source)?);
+            match mount.kind {
+                MountType::Secret => add_secret(&mount, &mut out),
+                MountType::Ssh => add_ssh(&mount, &mut out)?,
+                MountType::Bind | MountType::Cache | MountType::Tmpfs => {
+                    out.attached.push(self.lower_mount(state, &mount, source)?);
+                }
+            }
         }
         Ok(out)
     }
 
     fn lower_mount(&mut self, state: &StageState, mount: &Mount, source: &Source) -> Result<Attached, ErrorKind> {
-        if let MountType::Secret | MountType::Ssh = mount.kind {
-            return Err(ErrorKind::NotYet(format!("RUN --mount=type={}", mount.kind.word())));
-        }
         let dest = paths::absolute(&state.directory(), &mount.target);
         if dest == "/" {
             return Err(ErrorKind::MountTarget(dest));
@@ -115,6 +134,49 @@ impl Lowering<'_> {
         let name = "[internal] setting cache mount permissions".to_owned();
         self.graph.add(op, inputs, None, Metadata { name, ..Metadata::default() })
     }
+}
+
+/// A secret as a file, as a variable, or as both.
+fn add_secret(mount: &Mount, out: &mut RunMounts) {
+    let last_part = |path: &str| path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
+    let id = [&mount.source, &mount.id].into_iter().find(|id| !id.is_empty()).cloned();
+    let id = id.unwrap_or_else(|| last_part(&mount.target));
+    let optional = !mount.required;
+    if let Some(name) = &mount.env {
+        out.secret_env.push(SecretEnv { id: id.clone(), name: name.clone(), optional });
+    }
+    let dest = match (mount.target.as_str(), &mount.env) {
+        ("", Some(_)) => return,
+        ("", None) => format!("{SECRETS_DIRECTORY}/{}", last_part(&id)),
+        (target, _) => target.to_owned(),
+    };
+    let kind = MountKind::Secret {
+        id,
+        uid: mount.uid.unwrap_or(0),
+        gid: mount.gid.unwrap_or(0),
+        mode: mount.mode.unwrap_or(SECRET_MODE),
+        optional,
+    };
+    out.attached.push(Attached::empty(&dest, kind));
+}
+
+/// A socket that leads to an ssh agent of the client's.
+fn add_ssh(mount: &Mount, out: &mut RunMounts) -> Result<(), ErrorKind> {
+    if !mount.source.is_empty() {
+        return Err(ErrorKind::SshSource);
+    }
+    let count = out.attached.iter().filter(|one| matches!(one.kind, MountKind::Ssh { .. })).count();
+    let dest = if mount.target.is_empty() { format!("{SSH_SOCKET}{count}") } else { mount.target.clone() };
+    out.ssh_socket.get_or_insert_with(|| dest.clone());
+    let kind = MountKind::Ssh {
+        id: if mount.id.is_empty() { SSH_ID.to_owned() } else { mount.id.clone() },
+        uid: mount.uid.unwrap_or(0),
+        gid: mount.gid.unwrap_or(0),
+        mode: mount.mode.unwrap_or(SSH_MODE),
+        optional: !mount.required,
+    };
+    out.attached.push(Attached::empty(&dest, kind));
+    Ok(())
 }
 
 /// A cache's name when none is given: its target, cleaned, relative as written.

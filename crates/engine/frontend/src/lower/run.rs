@@ -25,45 +25,71 @@ struct Process {
 
 impl Lowering<'_> {
     pub(super) fn lower_run(&mut self, state: &mut StageState, step: &Step, run: &Run) -> Result<(), ErrorKind> {
-        if run.security == RunSecurity::Insecure {
-            return Err(ErrorKind::NotYet("RUN --security=insecure".to_owned()));
-        }
-        if !run.devices.is_empty() {
-            return Err(ErrorKind::NotYet("RUN --device".to_owned()));
-        }
+        let network = self.network_of(run)?;
+        let security = self.security_of(run)?;
+        self.check_devices(run)?;
         let Process { args, script, summary } = process_of(state, run)?;
         let mut attached = vec![Attached::root(state.edge)];
         if let Some((name, content)) = script {
             let edge = self.inline_file(&name, SCRIPT_MODE, content.as_bytes());
             attached.push(Attached::readonly(SCRIPT_DIRECTORY, edge));
         }
-        attached.extend(self.lower_mounts(state, step, run)?);
+        let given = self.lower_mounts(state, step, run)?;
+        attached.extend(given.attached);
         if let Some(size_bytes) = self.setting.options.shm_size_bytes.filter(|size| *size > 0) {
             attached.push(Attached::empty("/dev/shm", MountKind::Tmpfs { size_bytes }));
         }
         let expander = Expander::for_display(self.setting.file.escape);
-        let text = expand_text(&expander, &format!("{}{summary}", step.instruction.source), &state.environment);
+        // A secret in the environment is shown as stars, never as what a variable of its name held before.
+        let mut shown = state.environment.clone();
+        given.secret_env.iter().for_each(|secret| shown.set(&secret.name, "****"));
+        let text = expand_text(&expander, &format!("{}{summary}", step.instruction.source), &shown);
         let name = self.step_name(state, &text);
         let history = format!("RUN {}{} # buildkit", state.argument_prefix(), args.join(" "));
         self.spend(state.environment.bytes() + history.len() + name.len())?;
         let (mounts, inputs) = arrange(attached);
-        let exec = ExecOp {
-            meta: self.exec_meta(state, args),
-            mounts,
-            network: match run.network {
-                RunNetwork::Default => self.setting.options.network,
-                RunNetwork::None => Network::None,
-                RunNetwork::Host => Network::Host,
-            },
-            security: Security::Sandbox,
-            secret_env: Vec::new(),
-        };
+        let mut meta = self.exec_meta(state, args);
+        if let Some(socket) = &given.ssh_socket
+            && !meta.env.iter().any(|pair| pair.starts_with("SSH_AUTH_SOCK="))
+        {
+            meta.env.push(format!("SSH_AUTH_SOCK={socket}"));
+        }
+        let exec = ExecOp { meta, mounts, network, security, secret_env: given.secret_env };
         let mut metadata = self.metadata(name, state.ignore_cache);
         metadata.description = command_description(&step.instruction.source);
         let edge = self.graph.add(Op::Exec(Box::new(exec)), inputs, Some(state.platform.clone()), metadata);
         state.edge = Some(edge);
         state.commit(history, Some(edge));
         Ok(())
+    }
+
+    /// The network of a RUN; the host's must be allowed by the client.
+    fn network_of(&self, run: &Run) -> Result<Network, ErrorKind> {
+        let options = self.setting.options;
+        match run.network {
+            RunNetwork::Default => Ok(options.network),
+            RunNetwork::None => Ok(Network::None),
+            RunNetwork::Host if options.entitlements.network_host => Ok(Network::Host),
+            RunNetwork::Host => Err(ErrorKind::NotEntitled { what: "RUN --network=host", entitlement: "network.host" }),
+        }
+    }
+
+    fn security_of(&self, run: &Run) -> Result<Security, ErrorKind> {
+        match run.security {
+            RunSecurity::Sandbox => Ok(Security::Sandbox),
+            RunSecurity::Insecure if self.setting.options.entitlements.security_insecure => Ok(Security::Insecure),
+            RunSecurity::Insecure => {
+                Err(ErrorKind::NotEntitled { what: "RUN --security=insecure", entitlement: "security.insecure" })
+            }
+        }
+    }
+
+    /// There are no devices here: those a RUN can do without are passed over with a word.
+    fn check_devices(&mut self, run: &Run) -> Result<(), ErrorKind> {
+        match run.devices.iter().find(|device| device.required) {
+            Some(device) => Err(ErrorKind::NoDevice(device.name.clone())),
+            None => Ok(()),
+        }
     }
 
     fn exec_meta(&self, state: &StageState, args: Vec<String>) -> ExecMeta {

@@ -29,13 +29,14 @@ struct CaseOptions {
     shm_size_bytes: Option<i64>,
     extra_hosts: Vec<(String, String)>,
     named_contexts: BTreeMap<String, String>,
+    allow: Vec<String>,
 }
 
 fn cases_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../testdata/frontend")
 }
 
-fn options_of(case: &Path) -> Options {
+pub fn options_of(case: &Path) -> Options {
     let given: CaseOptions = match fs_err::read_to_string(case.join("options.json")) {
         Ok(text) => serde_json::from_str(&text).unwrap(),
         Err(_) => CaseOptions::default(),
@@ -51,6 +52,8 @@ fn options_of(case: &Path) -> Options {
     options.shm_size_bytes = given.shm_size_bytes;
     options.extra_hosts = given.extra_hosts;
     options.named_contexts = given.named_contexts;
+    options.entitlements.network_host = given.allow.iter().any(|word| word == "network.host");
+    options.entitlements.security_insecure = given.allow.iter().any(|word| word == "security.insecure");
     if let Some(filename) = given.filename {
         options.filename = filename;
     }

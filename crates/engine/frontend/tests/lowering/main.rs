@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test crate: clippy sees only functions marked as tests")]
 
+mod calls;
 mod cases;
 mod properties;
 mod toy;
