@@ -41,3 +41,14 @@ pub enum DockerError {
     #[error("cancelled")]
     Cancelled,
 }
+
+impl DockerError {
+    /// Whether the reason is that no engine listens there.
+    pub fn is_nobody(&self) -> bool {
+        use std::io::ErrorKind::{ConnectionRefused, NotADirectory, NotFound};
+        match self {
+            Self::Connect { source, .. } => matches!(source.kind(), NotFound | NotADirectory | ConnectionRefused),
+            _ => false,
+        }
+    }
+}

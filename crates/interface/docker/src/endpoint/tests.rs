@@ -114,6 +114,6 @@ fn hosts_are_completed() {
 #[test]
 fn contexts_are_listed_by_name() {
     let home = Home::new().engine("b", "unix:///b").engine("a", "tcp://a:1").context("broken", "{");
-    let names: Vec<String> = context::list(&home.0.path().to_owned()).into_iter().map(|meta| meta.name).collect();
+    let names: Vec<String> = context::list(home.0.path()).into_iter().map(|meta| meta.name).collect();
     assert_eq!(names, ["a", "b"]);
 }
