@@ -4,10 +4,14 @@
 //! names and meanings are those of BuildKit's `pb` package (spec/engine.md §16), so the digest of a vertex is the
 //! sha256 of the same protobuf bytes BuildKit would hash.
 
+pub mod git_url;
 pub mod graph;
 pub mod op;
+pub mod source;
+pub mod url;
 pub mod wire;
 
+pub use git_url::GitUrl;
 pub use graph::{Definition, Edge, Graph, Location, Metadata, Vertex};
 pub use op::{
     CacheSharing, CopyAction, ExecMeta, ExecOp, FileAction, FileActionKind, FileOp, MergeOp, MkDirAction, MkFileAction,
