@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use crate::elf::{self, Program};
 use crate::error::Tried;
@@ -17,6 +18,21 @@ pub struct Emulator {
     pub path: PathBuf,
 }
 
+impl Emulator {
+    /// What it says of its version: `7.2.22`. Runs it, which takes some milliseconds.
+    pub fn version(&self) -> Option<String> {
+        version_of(&self.path)
+    }
+}
+
+/// The version a QEMU program tells.
+pub(crate) fn version_of(program: &Path) -> Option<String> {
+    let output = Command::new(program).arg("--version").env_clear().stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let text = String::from_utf8_lossy(&output.ok()?.stdout).into_owned();
+    let mut words = text.split_whitespace().skip_while(|word| *word != "version");
+    words.nth(1).map(|word| word.trim_end_matches(',').to_owned())
+}
+
 /// Where emulators are looked for, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchPath {
@@ -30,6 +46,11 @@ impl SearchPath {
     /// The places the environment gives.
     pub fn from_environment() -> Self {
         Self::of(|name| std::env::var_os(name).filter(|value| !value.is_empty()))
+    }
+
+    /// One directory and nothing else, as a user names it.
+    pub fn only(directory: &Path) -> Self {
+        Self { own: vec![directory.to_owned()], host: Vec::new() }
     }
 
     pub(crate) fn of(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Self {
@@ -53,7 +74,10 @@ impl SearchPath {
     }
 
     /// The first static emulator for an architecture, or everything that was tried.
-    pub(crate) fn find(&self, architecture: &'static Architecture) -> Result<Emulator, Vec<Tried>> {
+    ///
+    /// # Errors
+    /// None is there.
+    pub fn find(&self, architecture: &'static Architecture) -> Result<Emulator, Vec<Tried>> {
         let names = [format!("qemu-{}-static", architecture.qemu), format!("qemu-{}", architecture.qemu)];
         let mut tried = Vec::new();
         for directory in self.own.iter().chain(&self.host) {
@@ -79,13 +103,13 @@ impl SearchPath {
     }
 
     /// The directory a user should put an emulator into.
-    pub(crate) fn advised(&self) -> Option<&Path> {
+    pub fn advised(&self) -> Option<&Path> {
         self.own.first().map(PathBuf::as_path)
     }
 }
 
-/// Whether a file can be the emulator; `None` when there is no such file.
-fn judge(path: &Path) -> Option<Result<(), String>> {
+/// Whether a file can be an emulator here: static, of this machine, executable. `None` when there is no such file.
+pub fn judge(path: &Path) -> Option<Result<(), String>> {
     let metadata = path.metadata().ok()?;
     if !metadata.is_file() {
         return None;

@@ -78,6 +78,25 @@ impl Host {
         }
     }
 
+    /// The same machine with emulators looked for elsewhere.
+    #[must_use]
+    pub fn with_search(mut self, search: SearchPath) -> Self {
+        self.search = search;
+        self
+    }
+
+    /// The same machine with its table read again, from where it is mounted.
+    #[must_use]
+    pub fn with_table(mut self, directory: &Path) -> Self {
+        self.table = TableState::read(directory);
+        self
+    }
+
+    /// Where emulators are looked for.
+    pub const fn search(&self) -> &SearchPath {
+        &self.search
+    }
+
     /// The machine's own platform, without a CPU variant of amd64.
     pub const fn platform(&self) -> &Platform {
         &self.platform
@@ -254,7 +273,7 @@ impl Host {
 }
 
 /// Major and minor of a release text: `6.18.44-fc` is (6, 18).
-fn kernel_version(release: &str) -> (u32, u32) {
+pub(crate) fn kernel_version(release: &str) -> (u32, u32) {
     let mut numbers =
         release.split(|character: char| !character.is_ascii_digit()).map(|digits| digits.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))

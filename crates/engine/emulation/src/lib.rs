@@ -1,6 +1,6 @@
-//! In: this machine and a wanted platform. Out: the means by which its programs run here, or why they cannot and what fixes that. Never: a change of the host.
+//! In: this machine and a wanted platform. Out: the means by which its programs run here, or why they cannot and what fixes that. Never: a change of the host that nobody asked for.
 //!
-//! - the host's binfmt_misc table is read, never written;
+//! - the host's binfmt_misc table is read; only `register/` writes it, for `crossdock binfmt` and the images that do its work, never in a build;
 //! - no emulator is downloaded, installed or copied;
 //! - an emulator that is not static is never chosen: inside an image its libraries are missing.
 
@@ -9,12 +9,14 @@ mod elf;
 mod error;
 mod find;
 mod host;
+pub mod register;
 mod registered;
 mod status;
 pub mod table;
+pub mod trial;
 
 pub use error::{NoEmulation, Tried};
-pub use find::{Emulator, SearchPath};
+pub use find::{Emulator, SearchPath, judge};
 pub use host::{Force, Host, Means};
-pub use registered::{Registered, TableState};
+pub use registered::{Registered, TABLE, TableState};
 pub use status::Status;

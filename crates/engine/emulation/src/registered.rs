@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::table::{Architecture, MAGIC_BYTES};
 
 /// Where the host's table is mounted.
-pub(crate) const TABLE: &str = "/proc/sys/fs/binfmt_misc";
+pub const TABLE: &str = "/proc/sys/fs/binfmt_misc";
 
 /// An entry of the host's table.
 #[derive(Debug, Clone, PartialEq, Eq)]
