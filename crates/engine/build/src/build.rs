@@ -18,6 +18,7 @@ use crossdock_solver::{Solver, SolverOptions};
 use crate::bridge::{EngineBridge, solve_error};
 use crate::export::{ExportRequest, ExportedImage, Finished};
 use crate::locals::Locals;
+use crate::mounts::Given;
 use crate::perform::Steps;
 use crate::result::Output;
 use crate::{BuildError, Engine};
@@ -42,6 +43,8 @@ pub struct BuildRequest {
     pub outputs: Vec<OutputSpec>,
     pub names: Vec<Reference>,
     pub annotations: Annotations,
+    /// Secrets and ssh agents for steps that ask for them.
+    pub given: Given,
     /// Stop after the graph is made.
     pub only_graph: bool,
 }
@@ -93,7 +96,7 @@ impl Build {
     fn once(engine: &Engine, request: &BuildRequest, progress: &Progress) -> Result<BuildReport, BuildFailure> {
         let lease = engine.store().lease().map_err(BuildError::from)?;
         let locals = Locals::new(engine.store(), &request.contexts);
-        let steps = Arc::new(Steps::new(engine, &lease, progress, locals));
+        let steps = Arc::new(Steps::new(engine, &lease, progress, locals, request.given.clone()));
         let solver = Solver::start(Arc::clone(&steps), SolverOptions { parallel_executions_max: None });
         let _stop = engine.stop.on_cancel(solver.canceller());
         let bridge = EngineBridge::new(Arc::clone(&steps), solver);

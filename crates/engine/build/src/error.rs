@@ -55,6 +55,14 @@ pub enum BuildError {
     Process { process: String, outcome: String },
     #[error("the thread {doing} died; this is a bug: please report it with the command that led here")]
     ThreadDied { doing: &'static str },
+    #[error("secret {id:?}: not found; give it with --secret id={id},src=FILE or --secret id={id},env=VARIABLE")]
+    NoSecret { id: String },
+    #[error("secret {id:?} is larger than {max} bytes")]
+    SecretTooLarge { id: String, max: u64 },
+    #[error("secret {id:?} is to become an environment variable, but it is no UTF-8 text; mount it as a file instead")]
+    SecretNotText { id: String },
+    #[error("no SSH key {id:?} forwarded from the client; give an agent or keys with --ssh {id}[=SOCKET|KEY]")]
+    NoAgent { id: String },
     #[error("{what} is not supported yet")]
     Unsupported { what: String },
     #[error("context directory {name:?} was asked for, but this build has none of that name")]
@@ -72,6 +80,8 @@ pub enum BuildError {
     Cancelled,
     #[error("{source}")]
     Name { source: crossdock_oci::ReferenceError },
+    #[error(transparent)]
+    Load(#[from] crate::images::LoadError),
     #[error("no command specified: the image has neither ENTRYPOINT nor CMD; give one behind the image's name")]
     NoCommand,
     #[error(

@@ -7,12 +7,10 @@ use std::sync::atomic::Ordering;
 
 use crossdock_emulation::{Host, Means};
 use crossdock_executor::keeper::{ExecStdio, Layers as Directories};
-use crossdock_executor::sandbox::{
-    EmulatorSpec, ExecOutcome, ExecSpec, MountSource, RootSpec, SandboxMount, UpperSpec,
-};
+use crossdock_executor::sandbox::{EmulatorSpec, ExecOutcome, ExecSpec, RootSpec, UpperSpec};
 use crossdock_executor::{Cancel, ExecutorError, HostPath, KeeperMode};
 use crossdock_image::LayerId;
-use crossdock_llb::{ExecOp, MountKind, Vertex};
+use crossdock_llb::{ExecOp, Vertex};
 use crossdock_oci::{Platform, Timestamp, VertexDigest};
 use crossdock_progress::{Event, Line, Log, Progress, Warning};
 
@@ -37,7 +35,7 @@ impl Steps {
             None => Vec::new(),
             Some(input) => self.layers_of(inputs, input)?.as_ref().clone(),
         };
-        let mounts = self.mounts(op, inputs, cancel)?;
+        let given = self.mounts(vertex, op, inputs, cancel)?;
         let platform = vertex.platform.clone().unwrap_or_else(Platform::host);
         self.warn_of_one_id(vertex)?;
         let emulator = emulator_of(&self.host, &platform)?;
@@ -49,9 +47,11 @@ impl Steps {
             UpperSpec { fs: HostPath::from(directory.join("fs")), work: HostPath::from(directory.join("work")) };
         let mut spec = ExecSpec::new(RootSpec::Overlay { lowers, upper: Some(upper) }, op.meta.args.clone());
         fill_spec(&mut spec, op);
-        spec.mounts = mounts;
+        spec.env.extend(given.env.iter().cloned());
+        spec.mounts.clone_from(&given.mounts);
         spec.emulator = emulator.spec;
         let outcome = self.run_logged(vertex, &spec, emulator.name.as_deref(), cancel);
+        drop(given);
         let finished = outcome.and_then(|outcome| check_outcome(op, &outcome, emulator.name.as_deref()));
         if let Err(error) = finished {
             // The directory belongs to the lease: what cannot be removed now goes with the next collection.
@@ -65,7 +65,7 @@ impl Steps {
         Ok(Output::layers(stack))
     }
 
-    fn directories(&self, stack: &[LayerId], cancel: &Cancel) -> Result<Directories, BuildError> {
+    pub(crate) fn directories(&self, stack: &[LayerId], cancel: &Cancel) -> Result<Directories, BuildError> {
         self.unpacker.directories(stack, &self.fetcher, &|layer| self.shown_at(layer), cancel)
     }
 
@@ -84,43 +84,6 @@ impl Steps {
             }));
         }
         Ok(())
-    }
-
-    /// Mounts besides the root.
-    fn mounts(&self, op: &ExecOp, inputs: &[Output], cancel: &Cancel) -> Result<Vec<SandboxMount>, BuildError> {
-        let mut mounts = Vec::new();
-        for mount in op.mounts.iter().filter(|mount| mount.dest != "/") {
-            let source = match (&mount.kind, mount.input) {
-                (MountKind::Tmpfs { size_bytes }, _) => {
-                    MountSource::Tmpfs { size_bytes: u64::try_from(*size_bytes).unwrap_or(0) }
-                }
-                (MountKind::Bind, Some(input)) => {
-                    let lowers = self.bind_source(inputs, input, cancel)?;
-                    let root = RootSpec::Overlay { lowers, upper: None };
-                    MountSource::Tree { root, selector: mount.selector.clone() }
-                }
-                (kind, _) => {
-                    return Err(BuildError::Unsupported { what: format!("RUN --mount of {}", mount_name(kind)) });
-                }
-            };
-            mounts.push(SandboxMount { dest: mount.dest.clone(), readonly: mount.readonly, source });
-        }
-        Ok(mounts)
-    }
-
-    /// The directories a bind mount shows. A directory of the user is never shown itself (decision 4).
-    fn bind_source(&self, inputs: &[Output], input: u32, cancel: &Cancel) -> Result<Directories, BuildError> {
-        match inputs.get(input as usize) {
-            Some(Output::Layers(layers)) => self.directories(layers, cancel),
-            Some(Output::Local(tree)) => {
-                let layer = self.materialise(tree)?;
-                self.directories(&[layer], cancel)
-            }
-            None => Err(BuildError::BadSource {
-                source_name: format!("input {input}"),
-                reason: "the step has no such input",
-            }),
-        }
     }
 
     /// Runs a step with its output going to the step's log; an emulated one is marked by a line that shows its time.
@@ -192,16 +155,6 @@ fn fill_spec(spec: &mut ExecSpec, op: &ExecOp) {
     spec.security = op.security;
     spec.ulimits.clone_from(&meta.ulimits);
     spec.remove_mount_stubs_recursive = meta.remove_mount_stubs_recursive;
-}
-
-const fn mount_name(kind: &MountKind) -> &'static str {
-    match kind {
-        MountKind::Bind => "type=bind without a source",
-        MountKind::Tmpfs { .. } => "type=tmpfs",
-        MountKind::Cache { .. } => "type=cache",
-        MountKind::Secret { .. } => "type=secret",
-        MountKind::Ssh { .. } => "type=ssh",
-    }
 }
 
 fn check_outcome(op: &ExecOp, outcome: &ExecOutcome, emulator: Option<&str>) -> Result<(), BuildError> {

@@ -18,6 +18,7 @@ mod flight;
 mod images;
 mod layers;
 mod locals;
+mod mounts;
 mod perform;
 mod publish;
 mod resolve;
@@ -29,5 +30,9 @@ pub use build::{Build, BuildFailure, BuildReport, BuildRequest, LocalContexts};
 pub use engine::{Engine, EngineOptions};
 pub use error::{BuildError, StepFailure};
 pub use export::{ExportRequest, ExportedImage};
-pub use images::{PullReport, RunRequest, RunningImage, inherited_stdio};
+pub use images::{
+    ImageToRun, LoadError, LoadedImage, PreparedImage, PullReport, PullWord, PushWord, RunRequest, RunningImage,
+    SaveReport, SaveWish, inherited_stdio,
+};
+pub use mounts::{Given, SecretSource};
 pub use publish::Published;

@@ -28,6 +28,7 @@ use crate::engine::Engine;
 use crate::fetch::{Fetcher, ShownAt};
 use crate::flight::Flights;
 use crate::locals::Locals;
+use crate::mounts::{FreshCaches, Given};
 use crate::resolve::Resolver;
 use crate::result::{Output, StoredOutput};
 use crate::trees::Trees;
@@ -50,6 +51,8 @@ pub struct Steps {
     pub(crate) cancel: crossdock_executor::Cancel,
     pub(crate) recipes: Flights,
     pub(crate) warned_of_one_id: AtomicBool,
+    pub(crate) given: Given,
+    pub(crate) fresh_caches: FreshCaches,
     /// The step that brought each base layer: downloads are shown under it.
     brought_by: Mutex<HashMap<LayerId, VertexDigest>>,
     /// When each running step began.
@@ -72,7 +75,7 @@ struct RecordRow {
 
 impl Steps {
     /// The performer of a build of this engine.
-    pub(crate) fn new(engine: &Engine, lease: &Lease, progress: &Progress, locals: Locals) -> Self {
+    pub(crate) fn new(engine: &Engine, lease: &Lease, progress: &Progress, locals: Locals, given: Given) -> Self {
         let (store, client) = (engine.store(), engine.client());
         let fetcher = Arc::new(Fetcher::new(store, client, lease));
         let unpacker = Arc::new(Unpacker::new(store, lease, &engine.keeper));
@@ -93,6 +96,8 @@ impl Steps {
             cancel: engine.cancel.clone(),
             recipes: Flights::default(),
             warned_of_one_id: AtomicBool::new(false),
+            given,
+            fresh_caches: FreshCaches::default(),
             brought_by: Mutex::default(),
             began: Mutex::default(),
             used: Mutex::default(),

@@ -177,6 +177,7 @@ impl World {
             outputs: Vec::new(),
             names: Vec::new(),
             annotations: Annotations::default(),
+            given: crossdock_build::Given::default(),
             only_graph: false,
         };
         let recorder = Arc::new(Recorder::default());

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crossdock_build::{Build, BuildReport, BuildRequest, ExportedImage, LocalContexts};
+use crossdock_build::{Build, BuildReport, BuildRequest, ExportedImage, Given, LocalContexts};
 use crossdock_exporter::{Dest, OutputKind, OutputSpec};
 use crossdock_frontend::bridge::ResolveMode;
 use crossdock_frontend::options::{NoCache, Options};
@@ -101,6 +101,7 @@ fn request(args: &BuildArgs, kept: &mut Option<tempfile::TempDir>) -> Result<Bui
         outputs,
         names,
         annotations,
+        given: Given::default(),
         only_graph: args.print_llb,
     })
 }
