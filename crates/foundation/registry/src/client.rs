@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crossdock_oci::{BlobDigest, Descriptor, Reference};
 use tokio::sync::watch;
 
+use crate::download::{Download, DownloadRequest, Piece};
 use crate::exchange::Network;
 use crate::retry::Pause;
 use crate::runtime::runtime;
@@ -183,6 +184,18 @@ impl Client {
         bytes: &[u8],
     ) -> Result<BlobDigest, RegistryError> {
         self.run(self.inner.network.push_manifest(reference, media_type, Bytes::copy_from_slice(bytes)))
+    }
+
+    /// Fetches a file of any web server; `take` gets its pieces, from the start again when the connection broke.
+    ///
+    /// # Errors
+    /// [`RegistryError::Download`] with the reason.
+    pub fn download(
+        &self,
+        request: &DownloadRequest<'_>,
+        take: &mut dyn FnMut(Piece<'_>) -> io::Result<()>,
+    ) -> Result<Download, RegistryError> {
+        self.run(self.inner.network.download(request, take))
     }
 
     fn run<T>(&self, work: impl Future<Output = Result<T, RegistryError>>) -> Result<T, RegistryError> {

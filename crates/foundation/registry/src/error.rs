@@ -113,6 +113,13 @@ pub enum RegistryError {
     #[error("blob {digest} for upload has {got} bytes, its descriptor says {want}")]
     SourceSize { digest: Box<BlobDigest>, want: u64, got: u64 },
 
+    /// A file of a web server that could not be had.
+    #[error("{url}: {reason}")]
+    Download { url: String, reason: String },
+    /// The caller's side could not take a piece of a file.
+    #[error("cannot keep the file: {source}")]
+    Keep { source: io::Error },
+
     /// Every mirror and the registry itself failed; the last one is the registry.
     #[error("{}", list_failures(subject, failures))]
     AllHostsFailed { subject: String, failures: Vec<HostFailure> },

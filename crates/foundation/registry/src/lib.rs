@@ -11,6 +11,7 @@ mod auth;
 pub mod client;
 pub mod config;
 pub mod credentials;
+mod download;
 pub mod error;
 mod exchange;
 mod fetch;
@@ -25,6 +26,7 @@ mod transport;
 pub use client::{Client, ClientOptions, HeadAnswer, PushSource, Pushed, Resolved};
 pub use config::{Config, ConfigPaths};
 pub use credentials::{CredentialPaths, Credentials};
+pub use download::{Download, DownloadFacts, DownloadRequest, Piece};
 pub use error::{CredentialUse, HostFailure, RegistryError};
 
 /// Blob transfers at once with one registry (spec/engine.md §4; small documents are not counted).
