@@ -5,8 +5,10 @@
 //! out again.
 
 use std::io::{self, Read};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::error::GitError;
@@ -84,6 +86,8 @@ impl Calls<'_> {
             command.args(["-c", setting]);
         }
         command.args(&call.arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Of its own group, so that ssh and the helpers of git end with it.
+        command.process_group(0);
         for name in REPOSITORY_VARIABLES {
             command.env_remove(name);
         }
@@ -117,39 +121,42 @@ impl Calls<'_> {
 
     fn wait(&self, mut child: Child, action: &'static str) -> Result<String, GitError> {
         let failed = |source| GitError::Start { url: self.url.clone(), source };
-        let (out, err) = (child.stdout.take(), child.stderr.take());
-        let (status, out, err) = std::thread::scope(|scope| {
-            let out = scope.spawn(|| read(out));
-            let err = scope.spawn(|| read(err));
-            let status = loop {
-                if (self.cancelled)() {
-                    // Both calls fail only when it is over already.
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    break Err(GitError::Cancelled);
-                }
-                match child.try_wait() {
-                    Ok(Some(status)) => break Ok(status),
-                    Ok(None) => std::thread::sleep(LOOK_AGAIN),
-                    Err(source) => break Err(failed(source)),
-                }
-            };
-            (status, out.join().unwrap_or_default(), err.join().unwrap_or_default())
-        });
-        if status?.success() {
-            return Ok(String::from_utf8_lossy(&out).into_owned());
+        let (out, err) = (read(child.stdout.take()), read(child.stderr.take()));
+        let status = loop {
+            if (self.cancelled)() {
+                end(&mut child);
+                return Err(GitError::Cancelled);
+            }
+            match child.try_wait().map_err(failed)? {
+                Some(status) => break status,
+                None => std::thread::sleep(LOOK_AGAIN),
+            }
+        };
+        if status.success() {
+            return Ok(String::from_utf8_lossy(&out.join().unwrap_or_default()).into_owned());
         }
-        Err(GitError::Refused { url: self.url.clone(), action, message: message_of(&err) })
+        let message = message_of(&err.join().unwrap_or_default());
+        Err(GitError::Refused { url: self.url.clone(), action, message })
     }
 }
 
-/// A pipe to its end; a broken one ends where it broke.
-fn read(pipe: Option<impl Read>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(pipe) = pipe {
-        let _ = pipe.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes);
+/// Ends git and everything it started. Fails only when it is over already.
+fn end(child: &mut Child) {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
-    bytes
+    let _ = child.wait();
+}
+
+/// A pipe to its end; a broken one ends where it broke.
+fn read(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(pipe) = pipe {
+            let _ = pipe.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes);
+        }
+        bytes
+    })
 }
 
 /// Git's last words on one line, without the passwords of URLs in them.
@@ -185,7 +192,9 @@ mod tests {
     #[test]
     fn a_cancelled_call_ends_its_process() {
         let calls = Calls { url: "u".to_owned(), cancelled: &|| true, ssh: None };
+        let began = std::time::Instant::now();
         let outcome = calls.run(&Call::new("wait for", &["-c", "alias.w=!sleep 30", "w"]));
+        assert!(began.elapsed() < Duration::from_secs(20));
         assert!(matches!(outcome, Err(GitError::Cancelled | GitError::NoProgram { .. })));
     }
 }
