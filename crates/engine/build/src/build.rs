@@ -3,6 +3,7 @@
 //! The whole conversation: a lease, a performer, a solver, a bridge; the frontend makes one definition for each
 //! platform; all of them are solved at once; then the results are exported.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,18 +22,23 @@ use crate::locals::Locals;
 use crate::mounts::Given;
 use crate::perform::Steps;
 use crate::result::Output;
+use crate::sources::Upload;
 use crate::{BuildError, Engine};
 
 /// How often a build looks again at a context that changed while it was read.
 const CHANGED_RETRIES: u32 = 2;
 
-/// The directories of a build.
-#[derive(Debug, Clone)]
+/// The directories of a build, and what else its client sends.
+#[derive(Debug, Clone, Default)]
 pub struct LocalContexts {
     /// What COPY and ADD read.
     pub context: PathBuf,
     /// Where the Dockerfile lies.
     pub dockerfile: PathBuf,
+    /// Directories of `local://NAME`.
+    pub named: BTreeMap<String, PathBuf>,
+    /// Streams of [`Upload::url`], by name.
+    pub uploads: BTreeMap<String, Upload>,
 }
 
 /// What to build, how, and where it goes.

@@ -108,6 +108,7 @@ impl Engine {
         if options.cache {
             // Stat indexes only save time; one that cannot be removed is no failure.
             let _ = fs_err::remove_dir_all(crate::locals::indexes(&self.store));
+            crossdock_source::git::Git::clear(&crate::sources::git_root(&self.store));
             crate::mounts::remove_caches(&self.store, &self.keeper, &self.cancel)?;
         }
         Ok(self.store.gc(options, &mut remove)?)

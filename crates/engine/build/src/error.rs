@@ -28,6 +28,12 @@ pub enum BuildError {
     #[error(transparent)]
     Context(#[from] crossdock_source::local::ContextError),
     #[error(transparent)]
+    Git(#[from] crossdock_source::git::GitError),
+    #[error("digest mismatch for {url}: {got} (expected: {want})")]
+    Checksum { url: String, want: BlobDigest, got: BlobDigest },
+    #[error("{url}: {reason}")]
+    Fetch { url: String, reason: String },
+    #[error(transparent)]
     Listing(#[from] crossdock_snapshot::listing::ListingError),
     #[error(transparent)]
     Frontend(Box<crossdock_frontend::FrontendError>),
@@ -144,6 +150,7 @@ impl BuildError {
     pub fn is_cancelled(&self) -> bool {
         match self {
             Self::Cancelled
+            | Self::Git(crossdock_source::git::GitError::Cancelled)
             | Self::Executor(ExecutorError::Cancelled)
             | Self::Registry(crossdock_registry::RegistryError::Cancelled) => true,
             Self::Step(step) => step.source.is_cancelled(),

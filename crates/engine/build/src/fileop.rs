@@ -122,11 +122,17 @@ impl Steps {
 
     /// A directory of the user as one layer: for mounts, which never show the live directory (decision 4).
     pub(crate) fn materialise(&self, tree: &Arc<ContextTree>) -> Result<LayerId, BuildError> {
+        self.materialise_at(tree, None)
+    }
+
+    /// The same, with one time for everything, in nanoseconds since 1970.
+    pub(crate) fn materialise_at(&self, tree: &Arc<ContextTree>, times: Option<i64>) -> Result<LayerId, BuildError> {
         let copy = crossdock_llb::CopyAction {
             src: "/".into(),
             dest: "/".into(),
             dir_copy_contents: true,
             create_dest_path: true,
+            timestamp_ns: times,
             ..Default::default()
         };
         let action = crossdock_llb::FileAction {

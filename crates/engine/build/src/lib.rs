@@ -23,6 +23,7 @@ mod perform;
 mod publish;
 mod resolve;
 mod result;
+mod sources;
 mod trees;
 mod unpack;
 
@@ -36,3 +37,4 @@ pub use images::{
 };
 pub use mounts::{Given, SecretSource};
 pub use publish::Published;
+pub use sources::Upload;

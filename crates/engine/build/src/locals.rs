@@ -13,6 +13,7 @@ use crossdock_source::local::{ContextOptions, ContextTree};
 
 use crate::BuildError;
 use crate::build::LocalContexts;
+use crate::sources::Upload;
 
 /// The local sources of one build.
 pub struct Locals {
@@ -21,9 +22,14 @@ pub struct Locals {
 }
 
 impl Locals {
-    /// The sources `context` and `dockerfile`; stat indexes live in the state directory.
+    /// The sources `context`, `dockerfile` and those with names of their own; stat indexes live in the state directory.
     pub fn new(store: &Store, contexts: &LocalContexts) -> Self {
         Self { contexts: contexts.clone(), indexes: indexes(store) }
+    }
+
+    /// What the client sends under this name.
+    pub fn upload(&self, name: &str) -> Option<&Upload> {
+        self.contexts.uploads.get(name)
     }
 
     /// The tree a local source op names.
@@ -40,7 +46,10 @@ impl Locals {
         let root = match name {
             "context" => &self.contexts.context,
             "dockerfile" => &self.contexts.dockerfile,
-            _ => return Err(BuildError::NoSuchContext { name: name.to_owned() }),
+            _ => {
+                let named = self.contexts.named.get(name);
+                named.ok_or_else(|| BuildError::NoSuchContext { name: name.to_owned() })?
+            }
         };
         let bad = |reason| BuildError::BadSource { source_name: source.identifier.clone(), reason };
         let list = |key: &str| -> Result<Vec<String>, BuildError> {
@@ -61,8 +70,7 @@ impl Locals {
             index: Some(self.indexes.join(format!("{}.idx", &key[..32]))),
             threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
         };
-        let what = if name == "dockerfile" { "transferring dockerfile:" } else { "transferring context:" };
-        let mut line = Line::begin(progress, vertex.digest, what);
+        let mut line = Line::begin(progress, vertex.digest, &format!("transferring {name}:"));
         let tree = ContextTree::open(root, options)?;
         tree.hash_all()?;
         line.update(tree.transferred_bytes(), 0);

@@ -1,6 +1,6 @@
 //! In: what the solver wants done. Out: results, records, progress. Never: a decision of the solver's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -57,6 +57,8 @@ pub struct Steps {
     brought_by: Mutex<HashMap<LayerId, VertexDigest>>,
     /// When each running step began.
     began: Mutex<HashMap<VertexDigest, Timestamp>>,
+    /// Sources that brought what was here before.
+    unchanged: Mutex<HashSet<VertexDigest>>,
     /// Keys of records that were used, to be marked at the end.
     used: Mutex<Vec<String>>,
 }
@@ -100,6 +102,7 @@ impl Steps {
             fresh_caches: FreshCaches::default(),
             brought_by: Mutex::default(),
             began: Mutex::default(),
+            unchanged: Mutex::default(),
             used: Mutex::default(),
         }
     }
@@ -141,7 +144,17 @@ impl Steps {
         Ok(self.store.touch(Space::Record, &keys)?)
     }
 
-    fn run_source(&self, vertex: &Vertex, source: &SourceOp) -> Result<Executed<Output>, BuildError> {
+    /// Notes that a source brought what was here before: it is shown as cached.
+    pub(crate) fn mark_unchanged(&self, vertex: &Vertex) {
+        locked(&self.unchanged).insert(vertex.digest);
+    }
+
+    fn run_source(
+        &self,
+        vertex: &Vertex,
+        source: &SourceOp,
+        cancel: &Cancel,
+    ) -> Result<Executed<Output>, BuildError> {
         let bad = |reason| BuildError::BadSource { source_name: source.identifier.clone(), reason };
         match source.identifier.split_once("://") {
             Some(("docker-image", name)) => self.run_image_source(vertex, source, name),
@@ -149,6 +162,8 @@ impl Steps {
                 let tree = self.locals.open(name, source, &self.progress, vertex)?;
                 Ok(Executed { results: vec![Output::Local(tree)], identity: None })
             }
+            Some(("git", _)) => self.run_git_source(vertex, source, cancel),
+            Some(("http" | "https", _)) => self.run_http_source(vertex, source, cancel),
             _ => Err(bad("this kind of source is not supported yet")),
         }
     }
@@ -171,7 +186,7 @@ impl Steps {
     fn run(&self, execution: &Execution<'_, Output>) -> Result<Executed<Output>, BuildError> {
         let (vertex, inputs) = (execution.vertex, execution.inputs);
         let output = match &vertex.op {
-            Op::Source(source) => return self.run_source(vertex, source),
+            Op::Source(source) => return self.run_source(vertex, source, execution.cancel),
             Op::File(op) => self.run_file(vertex, op, inputs)?,
             Op::Exec(op) => {
                 // A step's end and the build's end both stop the process.
@@ -324,7 +339,8 @@ impl Performer for Steps {
             Err(error) if error.is_cancelled() => "context canceled".to_owned(),
             Err(error) => error.to_string(),
         };
-        self.announce(vertex, Some(began), Some(Timestamp::now()), false, &error);
+        let unchanged = outcome.is_ok() && locked(&self.unchanged).contains(&vertex.digest);
+        self.announce(vertex, Some(began), Some(Timestamp::now()), unchanged, &error);
         outcome
     }
 

@@ -173,7 +173,7 @@ impl World {
         let dir = self.context.path().to_owned();
         let request = BuildRequest {
             options,
-            contexts: LocalContexts { context: dir.clone(), dockerfile: dir },
+            contexts: LocalContexts { context: dir.clone(), dockerfile: dir, ..LocalContexts::default() },
             outputs: Vec::new(),
             names: Vec::new(),
             annotations: Annotations::default(),

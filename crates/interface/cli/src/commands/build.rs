@@ -97,7 +97,7 @@ fn request(args: &BuildArgs, kept: &mut Option<tempfile::TempDir>) -> Result<Bui
     let annotations = annotations(args, &outputs)?;
     Ok(BuildRequest {
         options,
-        contexts: LocalContexts { context, dockerfile },
+        contexts: LocalContexts { context, dockerfile, ..LocalContexts::default() },
         outputs,
         names,
         annotations,
