@@ -1,8 +1,26 @@
 //! In: the name this program was called by, and its words. Out: the face it shows: its own, Docker's plugin, or Docker's client. Never: a verb's work.
 
+pub mod config;
+pub mod words;
+
 use std::path::Path;
 
+use clap::{Command, CommandFactory as _};
+
 use crate::args::globals::GlobalArgs;
+use crate::args::{Cli, Plugin};
+
+/// The version of buildx whose plugin face this is. Tools compare it; what follows the `+` says who really answers,
+/// and does not count in comparisons (semver: build metadata).
+pub const BUILDX_VERSION: &str = concat!("v0.29.1+crossdock.", env!("CARGO_PKG_VERSION"));
+/// The version of Docker's client whose words the shim speaks.
+pub const DOCKER_VERSION: &str = concat!("28.5.2+crossdock.", env!("CARGO_PKG_VERSION"));
+/// Stands where Docker's tools name the commit they were built from.
+pub const REVISION: &str = concat!("crossdock-", env!("CARGO_PKG_VERSION"));
+/// The version of the engine's interface Docker 28 speaks.
+pub const API_VERSION: &str = "1.51";
+/// Set by Docker's client for its plugins.
+const CLIENT_VARIABLE: &str = "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND";
 
 /// Which program is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +51,20 @@ impl Face {
             Self::Docker => "docker",
         }
     }
+
+    /// The parser of this face's command line.
+    pub fn command(self) -> Command {
+        match self {
+            Self::Own => Cli::command(),
+            Self::Plugin => Plugin::command(),
+            Self::Docker => Cli::command().name("docker").bin_name("docker").disable_version_flag(true),
+        }
+    }
+}
+
+/// Whether the plugin was called by hand and not by Docker's client.
+pub fn standalone() -> bool {
+    std::env::var_os(CLIENT_VARIABLE).is_none()
 }
 
 /// What holds for the whole call: the face and the flags in front of the verb.
