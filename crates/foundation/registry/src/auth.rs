@@ -24,6 +24,11 @@ pub(crate) use challenge::Challenge;
 pub(crate) struct Scopes(Vec<String>);
 
 impl Scopes {
+    /// Nothing but who one is.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     pub(crate) fn pull(repository: &str) -> Self {
         Self(vec![format!("repository:{repository}:pull")])
     }

@@ -92,6 +92,26 @@ impl Client {
         Ok(Self::new(Config::load(&crate::ConfigPaths::from_environment())?, Credentials::from_environment()))
     }
 
+    /// A client that goes the same ways with other credentials.
+    #[must_use]
+    pub fn with_credentials(&self, credentials: Credentials) -> Self {
+        let network = Network::new(self.inner.network.config.clone(), credentials, None);
+        Self { inner: Arc::new(Inner { network, cancelled: self.inner.cancelled.clone() }) }
+    }
+
+    /// The credentials it uses.
+    pub fn credentials(&self) -> &Credentials {
+        &self.inner.network.credentials
+    }
+
+    pub(crate) fn run_login(&self, server: &str) -> Result<(), RegistryError> {
+        self.run(self.inner.network.ping(server))
+    }
+
+    pub(crate) fn run_tags(&self, name: &Reference) -> Result<Vec<String>, RegistryError> {
+        self.run(self.inner.network.tags(name))
+    }
+
     /// What the configuration left out and should be said to the user.
     pub fn warnings(&self) -> &[String] {
         self.inner.network.config.warnings()

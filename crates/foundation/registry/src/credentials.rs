@@ -6,6 +6,7 @@
 
 mod file;
 mod program;
+mod save;
 mod secret;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 use crate::RegistryError;
 use crate::config::{HUB_DOMAIN, HUB_HOST};
 use file::{AuthFile, Entry};
+pub use save::{Kept, SavedWhere};
 pub(crate) use secret::Secret;
 
 /// The name under which Docker keeps the login of Docker Hub.
@@ -66,6 +68,8 @@ pub struct Credentials {
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// Used for every host, before anything else.
+    given: Option<Credential>,
     paths: CredentialPaths,
     files: OnceLock<Files>,
 }
@@ -106,7 +110,19 @@ impl Credentials {
 
     /// From these places.
     pub fn from_paths(paths: CredentialPaths) -> Self {
-        Self { inner: Arc::new(Inner { paths, files: OnceLock::new() }) }
+        Self { inner: Arc::new(Inner { given: None, paths, files: OnceLock::new() }) }
+    }
+
+    /// These alone, for every host: a user name and password that are to be tried. The user name `<token>` marks an
+    /// identity token.
+    pub fn given(user: &str, password: &str) -> Self {
+        let secret = Secret::new(password);
+        let given = Some(if user == TOKEN_USER {
+            Credential::IdentityToken(secret)
+        } else {
+            Credential::Password { user: user.to_owned(), password: secret }
+        });
+        Self { inner: Arc::new(Inner { given, ..Inner::default() }) }
     }
 
     /// None at all: every registry is spoken to anonymously.
@@ -119,6 +135,10 @@ impl Credentials {
     /// # Errors
     /// When DOCKER_AUTH_CONFIG or `config.json` is there and cannot be understood; the error names file and line.
     pub(crate) fn find(&self, host: &str) -> Result<Lookup, RegistryError> {
+        if let Some(given) = &self.inner.given {
+            let origin = "this login".to_owned();
+            return Ok(Lookup { credential: Some(given.clone()), origin, note: None });
+        }
         let files = self.files()?;
         let is_hub = host == HUB_DOMAIN || host == HUB_HOST;
         let key = if is_hub { HUB_KEY } else { host };

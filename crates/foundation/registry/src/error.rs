@@ -17,6 +17,17 @@ pub enum RegistryError {
     /// A configuration file says something we cannot accept.
     #[error("{}:{line}: {message}", path.display())]
     ConfigSyntax { path: PathBuf, line: usize, message: String },
+    /// A configuration file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    ConfigWrite { path: PathBuf, source: io::Error },
+    /// There is no place for logins.
+    #[error("no directory for Docker's config.json: set HOME or DOCKER_CONFIG")]
+    NoConfigFile,
+    /// A credential helper did not do what it was asked.
+    #[error(
+        "docker-credential-{helper} could not {action}: {reason}; install it, or take credsStore and credHelpers out of config.json"
+    )]
+    Helper { helper: String, action: &'static str, reason: String },
     /// A certificate or key that the configuration names cannot be used.
     #[error("certificate for registry {host}: {}: {reason}", path.display())]
     Certificate { host: String, path: PathBuf, reason: String },

@@ -16,6 +16,7 @@ pub mod error;
 mod exchange;
 mod fetch;
 mod host;
+pub mod login;
 mod push;
 mod resolve;
 pub mod retry;
@@ -25,7 +26,7 @@ mod transport;
 
 pub use client::{Client, ClientOptions, HeadAnswer, PushSource, Pushed, Resolved};
 pub use config::{Config, ConfigPaths};
-pub use credentials::{CredentialPaths, Credentials};
+pub use credentials::{CredentialPaths, Credentials, Kept, SavedWhere};
 pub use download::{Download, DownloadFacts, DownloadRequest, Piece};
 pub use error::{CredentialUse, HostFailure, RegistryError};
 

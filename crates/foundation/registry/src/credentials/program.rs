@@ -28,8 +28,38 @@ pub(super) struct Answer {
     pub secret: Secret,
 }
 
+/// Gives a helper credentials to keep.
+pub(super) fn store(name: &str, dirs: Option<&[PathBuf]>, host: &str, user: &str, secret: &Secret) -> Result<(), String> {
+    let entry = serde_json::json!({ "ServerURL": host, "Username": user, "Secret": secret.expose() });
+    call(name, dirs, "store", entry.to_string().as_bytes())?.map(|_| ())
+}
+
+/// Makes a helper forget; one that knew nothing is content.
+pub(super) fn erase(name: &str, dirs: Option<&[PathBuf]>, host: &str) -> Result<(), String> {
+    match call(name, dirs, "erase", host.as_bytes())? {
+        Err(reason) if reason.contains("not found") => Ok(()),
+        outcome => outcome.map(|_| ()),
+    }
+}
+
 /// Asks a helper; `None` when it knows no credentials for the host, the reason when it cannot be asked.
 pub(super) fn get(name: &str, dirs: Option<&[PathBuf]>, host: &str) -> Result<Option<Answer>, String> {
+    let bytes = match call(name, dirs, "get", host.as_bytes())? {
+        Ok(bytes) => bytes,
+        // All known helpers begin their "I know nothing" like this.
+        Err(reason) if reason.starts_with("credentials not found") => return Ok(None),
+        Err(reason) if reason.is_empty() => return Err("it failed without a message".to_owned()),
+        Err(reason) => return Err(format!("it failed: {reason}")),
+    };
+    let answer: Answer =
+        serde_json::from_slice(&bytes).map_err(|_| "its answer is not the expected JSON".to_owned())?;
+    Ok((!answer.secret.is_empty() || !answer.user.is_empty()).then_some(answer))
+}
+
+/// What the helper printed when it succeeded; else the first line of its message. The outer error: it could not be run.
+type Called = Result<Vec<u8>, String>;
+
+fn call(name: &str, dirs: Option<&[PathBuf]>, verb: &str, input: &[u8]) -> Result<Called, String> {
     if name.contains(['/', '\0']) {
         return Err("a helper's name must not hold a slash".to_owned());
     }
@@ -40,7 +70,7 @@ pub(super) fn get(name: &str, dirs: Option<&[PathBuf]>, host: &str) -> Result<Op
     };
     let program = program.ok_or_else(|| "not found".to_owned())?;
     let mut child = Command::new(&program)
-        .arg("get")
+        .arg(verb)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -49,9 +79,9 @@ pub(super) fn get(name: &str, dirs: Option<&[PathBuf]>, host: &str) -> Result<Op
             std::io::ErrorKind::NotFound => "executable file not found in $PATH".to_owned(),
             _ => format!("cannot run it: {error}"),
         })?;
-    if let Some(mut input) = child.stdin.take() {
+    if let Some(mut pipe) = child.stdin.take() {
         // A helper that does not read its input still may answer.
-        let _ = input.write_all(host.as_bytes());
+        let _ = pipe.write_all(input);
     }
     let output = child.stdout.take();
     let reader = std::thread::spawn(move || {
@@ -61,21 +91,11 @@ pub(super) fn get(name: &str, dirs: Option<&[PathBuf]>, host: &str) -> Result<Op
     let succeeded = wait(&mut child)?;
     let bytes = reader.join().map_err(|_| "its output cannot be read".to_owned())?;
     let bytes = bytes.map_err(|error| format!("its output cannot be read: {error}"))?;
-    if !succeeded {
-        let text = String::from_utf8_lossy(&bytes);
-        let text = text.trim();
-        // All known helpers begin their "I know nothing" like this.
-        if text.starts_with("credentials not found") {
-            return Ok(None);
-        }
-        return Err(match text.lines().next() {
-            Some(line) if !line.is_empty() => format!("it failed: {}", line.chars().take(200).collect::<String>()),
-            _ => "it failed without a message".to_owned(),
-        });
+    if succeeded {
+        return Ok(Ok(bytes));
     }
-    let answer: Answer =
-        serde_json::from_slice(&bytes).map_err(|_| "its answer is not the expected JSON".to_owned())?;
-    Ok((!answer.secret.is_empty() || !answer.user.is_empty()).then_some(answer))
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(Err(text.trim().lines().next().unwrap_or_default().chars().take(200).collect()))
 }
 
 /// Waits for the helper's end; kills it when it takes too long.
