@@ -78,15 +78,23 @@ impl SearchPath {
     /// # Errors
     /// None is there.
     pub fn find(&self, architecture: &'static Architecture) -> Result<Emulator, Vec<Tried>> {
-        let names = [format!("qemu-{}-static", architecture.qemu), format!("qemu-{}", architecture.qemu)];
+        let path = self.find_named(architecture.qemu)?;
+        Ok(Emulator { architecture: architecture.go, cpu: architecture.qemu, path })
+    }
+
+    /// The first static emulator for one of QEMU's words, also for CPUs no step can be emulated on.
+    pub fn find_cpu(&self, cpu: &str) -> Option<PathBuf> {
+        self.find_named(cpu).ok()
+    }
+
+    fn find_named(&self, cpu: &str) -> Result<PathBuf, Vec<Tried>> {
+        let names = [format!("qemu-{cpu}-static"), format!("qemu-{cpu}")];
         let mut tried = Vec::new();
         for directory in self.own.iter().chain(&self.host) {
             let mut present = false;
             for path in names.iter().map(|name| directory.join(name)) {
                 match judge(&path) {
-                    Some(Ok(())) => {
-                        return Ok(Emulator { architecture: architecture.go, cpu: architecture.qemu, path });
-                    }
+                    Some(Ok(())) => return Ok(path),
                     Some(Err(why)) => {
                         present = true;
                         tried.push(Tried { place: path, why });

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::host::{Host, Means};
 
 /// Foreign platforms in the order tonistiigi/binfmt lists them (spec/binfmt.md §6).
-const FOREIGN: [(&str, &str); 12] = [
+pub(crate) const FOREIGN: [(&str, &str); 12] = [
     ("amd64", ""),
     ("arm64", ""),
     ("riscv64", ""),

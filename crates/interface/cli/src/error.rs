@@ -31,6 +31,10 @@ pub enum CliError {
     Output(#[from] crossdock_exporter::SpecError),
     #[error(transparent)]
     Docker(#[from] crossdock_docker::DockerError),
+    #[error(transparent)]
+    Register(#[from] crossdock_emulation::register::RegisterError),
+    #[error("{cause}\nThis takes root: {command}\n{hint}")]
+    NoRights { cause: crossdock_emulation::register::RegisterError, command: String, hint: &'static str },
     #[error("{0}")]
     Usage(String),
     #[error("{flag} is not supported yet: {why}")]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The table of the kernel cannot be changed at all.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
-    #[error("cannot mount binfmt_misc filesystem at {}: {}; {}", .directory.display(), words(.source), mount_hint(.source))]
+    #[error("cannot mount binfmt_misc filesystem at {}: {}{}", .directory.display(), words(.source), mount_hint(.source))]
     Mount { directory: PathBuf, source: io::Error },
     #[error("ENOENT opening {} is it mounted? Mount it: sudo mount -t binfmt_misc binfmt_misc {}", .path.display(), parent(.path))]
     NotMounted { path: PathBuf },
@@ -72,8 +72,8 @@ fn parent(path: &Path) -> String {
 
 fn mount_hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::PermissionDenied => "mounting it takes root",
-        _ => "load the kernel's module for it: sudo modprobe binfmt_misc",
+        io::ErrorKind::PermissionDenied => "",
+        _ => "; load the kernel's module for it: sudo modprobe binfmt_misc",
     }
 }
 

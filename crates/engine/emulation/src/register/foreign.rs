@@ -120,6 +120,11 @@ fn own_family() -> &'static str {
     }
 }
 
+/// QEMU's name of a CPU, when it has such a one.
+pub fn cpu_named(word: &str) -> Option<&'static str> {
+    TARGETS.iter().find(|target| target.cpu == word).map(Target::program)
+}
+
 /// What multiarch/qemu-user-static registers here, in its order: CPU, emulator's name in QEMU's words, line.
 pub fn qemu_script(directory: &Path, flags: &str) -> Vec<(&'static str, &'static str, Line)> {
     TARGETS

@@ -153,13 +153,11 @@ impl Installer<'_> {
     /// When there is no emulator, or the kernel could not keep its path.
     pub fn line(&self, architecture: &'static Architecture) -> Result<Line, EntryError> {
         let emulator = self.search.find(architecture).map_err(|tried| {
-            let places: Vec<String> = tried.iter().map(|it| format!("{} {}", it.place.display(), it.why)).collect();
-            let host = self.search.host.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ");
-            let host = (!host.is_empty()).then(|| format!("{host}: none"));
-            EntryError::NoEmulator {
-                cpu: architecture.qemu,
-                tried: places.into_iter().chain(host).collect::<Vec<_>>().join("; "),
+            let mut places: Vec<String> = tried.iter().map(|it| format!("{} {}", it.place.display(), it.why)).collect();
+            if !self.search.host.is_empty() {
+                places.push("/usr/bin and PATH hold none".to_owned());
             }
+            EntryError::NoEmulator { cpu: architecture.qemu, tried: places.join("; ") }
         })?;
         let interpreter = match &self.shown_in {
             Some(directory) => directory.join(entry_name(architecture)),

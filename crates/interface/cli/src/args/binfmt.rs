@@ -11,19 +11,22 @@ pub struct BinfmtArgs {
     /// Remove registered emulators: architectures, names, or patterns of names
     #[arg(long, value_name = "ARCH,…", value_delimiter = ',')]
     pub uninstall: Vec<String>,
-    /// Register again after each start of the machine
+    /// Register again after each start of the machine; with --uninstall: no longer
     #[arg(long)]
     pub persistent: bool,
-    /// Show the result as JSON
+    /// Show the state as JSON
     #[arg(long)]
     pub json: bool,
     /// Directory with static QEMU programs
     #[arg(long, value_name = "DIR")]
     pub emulators: Option<String>,
-    /// Image to take the QEMU programs from
+    /// Image to take QEMU programs from, into the directory
     #[arg(long, value_name = "IMAGE")]
     pub from: Option<String>,
     /// Where the kernel's table is mounted
     #[arg(long, value_name = "DIR", hide = true)]
     pub mount: Option<String>,
+    /// Where files for the next start of the machine lie
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub etc: Option<String>,
 }

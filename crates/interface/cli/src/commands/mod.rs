@@ -18,6 +18,8 @@ pub mod run;
 pub mod store;
 pub mod transfer;
 
+mod emulator_image;
+mod helper_images;
 mod interrupt;
 mod table;
 
