@@ -128,6 +128,14 @@ impl Bridge for EngineBridge {
         Ok(bytes)
     }
 
+    fn read_head(&self, result: RefId, path: &str, length: u64) -> Result<Vec<u8>, BridgeError> {
+        let (tree, node) = self.found(result, path)?;
+        let mut bytes = Vec::new();
+        let file = tree.open(&node.entry.path).map_err(|error| missing_or_engine(path, error))?;
+        file.take(length).read_to_end(&mut bytes).map_err(engine)?;
+        Ok(bytes)
+    }
+
     fn read_dir(&self, result: RefId, path: &str) -> Result<Vec<DirEntry>, BridgeError> {
         let (tree, node) = self.found(result, path)?;
         let nodes = tree.read_dir(&node.entry.path).map_err(|error| missing_or_engine(path, error))?;

@@ -29,6 +29,12 @@ pub trait Bridge: Sync {
     /// [`BridgeError::NoSuchFile`], [`BridgeError::FileTooLarge`] above `max_bytes`, or the failure of the result.
     fn read_file(&self, result: RefId, path: &str, max_bytes: u64) -> Result<Vec<u8>, BridgeError>;
 
+    /// The first bytes of a file of a result, at most `length`; symlinks are followed within the result.
+    ///
+    /// # Errors
+    /// [`BridgeError::NoSuchFile`], or the failure of the result.
+    fn read_head(&self, result: RefId, path: &str, length: u64) -> Result<Vec<u8>, BridgeError>;
+
     /// The names in a directory of a result, sorted.
     ///
     /// # Errors

@@ -125,6 +125,7 @@ fn lower_file(
             .unwrap_or_default(),
         proxies: arguments::proxies(&options.build_args),
         cache_namespace: build_arg(options, "BUILDKIT_CACHE_MOUNT_NS").unwrap_or_default(),
+        context: &entrypoint.context,
         ignore_file: ignore_file.as_ref(),
         context_paths: Vec::new(),
     };

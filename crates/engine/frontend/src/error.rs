@@ -41,6 +41,10 @@ impl FrontendError {
 pub enum ErrorKind {
     #[error("failed to read dockerfile: {0}")]
     ReadDockerfile(#[source] BridgeError),
+    #[error("invalid git context: {0}")]
+    GitUrl(#[source] crossdock_llb::git_url::GitUrlError),
+    #[error("unable to prepare context: {0:?} is neither a git repository nor a URL")]
+    UnknownContext(String),
     #[error(transparent)]
     Parse(#[from] ParseError),
     #[error("failed to parse check options: {0}")]

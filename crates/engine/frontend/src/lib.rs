@@ -12,6 +12,7 @@ pub mod outcome;
 
 mod arguments;
 mod build;
+mod context;
 mod environment;
 mod go_text;
 mod lower;

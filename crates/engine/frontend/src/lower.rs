@@ -21,6 +21,7 @@ use crossdock_dockerfile::{Command, Dockerfile, ExpandError, Expander, LineRange
 use crossdock_llb::{Edge, Graph, Location, Metadata, Op, SourceOp};
 use crossdock_oci::{Platform, Timestamp};
 
+use crate::context::MainContext;
 use crate::environment::Environment;
 use crate::error::{ErrorKind, Fault};
 use crate::options::{NoCache, Options};
@@ -50,6 +51,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) proxies: BTreeMap<String, String>,
     /// `BUILDKIT_CACHE_MOUNT_NS`.
     pub(crate) cache_namespace: String,
+    pub(crate) context: &'a MainContext,
     pub(crate) ignore_file: Option<&'a IgnoreFile>,
     /// Paths of the context that are needed; empty for all.
     pub(crate) context_paths: Vec<String>,
@@ -236,6 +238,9 @@ impl<'a> Lowering<'a> {
     }
 
     fn context_edge(&mut self) -> Edge {
+        if let MainContext::Remote(remote) = self.setting.context {
+            return remote.add_to(self.graph);
+        }
         let exclude = self.setting.ignore_file.map(|file| file.patterns.texts()).unwrap_or_default();
         let hint = self.setting.options.shared_key_hint.as_deref().unwrap_or("context");
         let follow = &self.setting.context_paths;

@@ -46,6 +46,10 @@ pub struct Options {
     pub cgroup_parent: String,
     /// `contextkey` stands for a stable name of the context directory: the hint by which a source's last state is found.
     pub shared_key_hint: Option<String>,
+    /// `context`: a git repository or a URL that is the build context; `None` is `local://context`.
+    pub context: Option<String>,
+    /// `dockerfilekey`: the Dockerfile is in `local://dockerfile` though the context is elsewhere.
+    pub local_dockerfile: bool,
     /// `context:NAME[::PLATFORM]`: named contexts.
     pub named_contexts: BTreeMap<String, String>,
     /// `--allow`: what a Dockerfile may ask for beyond the sandbox.
@@ -92,6 +96,8 @@ impl Options {
             ulimits: Vec::new(),
             cgroup_parent: String::new(),
             shared_key_hint: None,
+            context: None,
+            local_dockerfile: false,
             named_contexts: BTreeMap::new(),
             entitlements: Entitlements::default(),
         }

@@ -11,6 +11,7 @@ use crossdock_llb::{Definition, Edge, Graph, Metadata, Op, SourceOp};
 use crossdock_oci::VertexDigest;
 
 use crate::bridge::{Bridge, BridgeError};
+use crate::context::{MainContext, Remote};
 use crate::error::{ErrorKind, Fault};
 use crate::options::{DEFAULT_DOCKERFILE, Options};
 use crate::outcome::{IgnoreFile, SourceFile};
@@ -25,20 +26,41 @@ pub(crate) struct Entrypoint {
     pub(crate) bytes: Vec<u8>,
     /// The step warnings are shown under.
     pub(crate) vertex: VertexDigest,
+    /// Where COPY and ADD read from.
+    pub(crate) context: MainContext,
     /// `<name>.dockerignore`, where it is.
     ignore: Option<(String, Vec<u8>)>,
 }
 
 /// Reads the Dockerfile; `Dockerfile` falls back to `dockerfile`.
 pub(crate) fn read_dockerfile(bridge: &dyn Bridge, options: &Options) -> Result<Entrypoint, Fault> {
-    let name = &options.filename;
-    let (directory, base) = name.rsplit_once('/').map_or(("", name.as_str()), |(directory, base)| (directory, base));
+    let context = MainContext::of(bridge, options)?;
+    let remote = match &context {
+        MainContext::Remote(remote) if !options.local_dockerfile => Some(remote),
+        _ => None,
+    };
+    let name = match remote {
+        Some(remote) if remote.is_dockerfile => Remote::file_name(),
+        _ => &options.filename,
+    };
+    let (directory, base) = name.rsplit_once('/').unwrap_or(("", name));
     let ignore_name = format!("{name}{IGNORE_FILE}");
-    let mut paths = vec![name.clone(), ignore_name.clone()];
+    let mut paths = vec![name.to_owned(), ignore_name.clone()];
     let lower = (base == DEFAULT_DOCKERFILE).then(|| join(directory, &DEFAULT_DOCKERFILE.to_lowercase()));
     paths.extend(lower.clone());
-    let source = LocalSource { name: "dockerfile", hint: "dockerfile", follow: &paths, exclude: &[], only_once: true };
-    let (definition, edge) = source.definition(&format!("[internal] load build definition from {name}"));
+    let (definition, vertex) = match remote {
+        Some(remote) => {
+            let definition = remote.definition();
+            let vertex = definition.vertices[0].digest;
+            (definition, vertex)
+        }
+        None => {
+            let source =
+                LocalSource { name: "dockerfile", hint: "dockerfile", follow: &paths, exclude: &[], only_once: true };
+            let (definition, edge) = source.definition(&format!("[internal] load build definition from {name}"));
+            (definition, edge.vertex)
+        }
+    };
     let result = bridge.solve(&definition).map_err(ErrorKind::ReadDockerfile)?;
     let bytes = match (bridge.read_file(result, name, FILE_BYTES_MAX), lower) {
         (Err(missing @ BridgeError::NoSuchFile { .. }), Some(lower)) => {
@@ -48,7 +70,7 @@ pub(crate) fn read_dockerfile(bridge: &dyn Bridge, options: &Options) -> Result<
     };
     let bytes = bytes.map_err(|error| match error {
         // The path the user gave, not one inside the transfer.
-        BridgeError::NoSuchFile { .. } => ErrorKind::ReadDockerfile(BridgeError::NoSuchFile { path: name.clone() }),
+        BridgeError::NoSuchFile { .. } => ErrorKind::ReadDockerfile(BridgeError::NoSuchFile { path: name.to_owned() }),
         BridgeError::FileTooLarge { .. } => ErrorKind::DockerfileTooLarge,
         other => ErrorKind::ReadDockerfile(other),
     })?;
@@ -58,11 +80,14 @@ pub(crate) fn read_dockerfile(bridge: &dyn Bridge, options: &Options) -> Result<
         Err(source) => return Err(ErrorKind::ReadIgnoreFile { name: ignore_name, source: Box::new(source) }.into()),
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Entrypoint { file: SourceFile { name: name.clone(), text }, bytes, vertex: edge.vertex, ignore })
+    Ok(Entrypoint { file: SourceFile { name: name.to_owned(), text }, bytes, vertex, context, ignore })
 }
 
-/// Reads the ignore file that counts.
+/// Reads the ignore file that counts; contexts that are not the client's directory have none.
 pub(crate) fn read_ignore_file(bridge: &dyn Bridge, entrypoint: &Entrypoint) -> Result<Option<IgnoreFile>, Fault> {
+    if entrypoint.context != MainContext::Local {
+        return Ok(None);
+    }
     let (name, bytes) = match &entrypoint.ignore {
         Some((name, bytes)) => (name.clone(), bytes.clone()),
         None => {

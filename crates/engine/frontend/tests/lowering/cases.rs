@@ -29,6 +29,8 @@ struct CaseOptions {
     shm_size_bytes: Option<i64>,
     extra_hosts: Vec<(String, String)>,
     named_contexts: BTreeMap<String, String>,
+    context: Option<String>,
+    local_dockerfile: bool,
     allow: Vec<String>,
 }
 
@@ -52,6 +54,8 @@ pub fn options_of(case: &Path) -> Options {
     options.shm_size_bytes = given.shm_size_bytes;
     options.extra_hosts = given.extra_hosts;
     options.named_contexts = given.named_contexts;
+    options.context = given.context;
+    options.local_dockerfile = given.local_dockerfile;
     options.entitlements.network_host = given.allow.iter().any(|word| word == "network.host");
     options.entitlements.security_insecure = given.allow.iter().any(|word| word == "security.insecure");
     if let Some(filename) = given.filename {

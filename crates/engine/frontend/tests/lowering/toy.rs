@@ -148,10 +148,13 @@ impl Bridge for ToyBridge {
     }
 
     fn solve(&self, definition: &Definition) -> Result<RefId, BridgeError> {
-        let vertex = definition.vertices.last().unwrap();
+        // An archive is unpacked by a step of its own; its files are those of the folder all the same.
+        let vertex = definition.vertices.first().unwrap();
         let Op::Source(source) = &vertex.op else { panic!("the frontend solves sources only") };
         self.asked.lock().unwrap().push(format!("{} {:?}", vertex.metadata.name, source.attrs));
         let directory = match source.identifier.as_str() {
+            // Repositories and web servers of the cases have their files in this folder.
+            remote if remote.starts_with("git://") || remote.starts_with("http") => "remote/",
             "local://dockerfile" => "",
             "local://context" => "context/",
             other => panic!("unknown source {other}"),
@@ -169,6 +172,12 @@ impl Bridge for ToyBridge {
         if size_bytes > max_bytes {
             return Err(BridgeError::FileTooLarge { path: path.to_owned(), size_bytes, max_bytes });
         }
+        Ok(bytes)
+    }
+
+    fn read_head(&self, result: RefId, path: &str, length: u64) -> Result<Vec<u8>, BridgeError> {
+        let mut bytes = self.read_file(result, path, u64::MAX)?;
+        bytes.truncate(usize::try_from(length).unwrap());
         Ok(bytes)
     }
 
