@@ -122,12 +122,16 @@ pub(crate) fn emulator_of(host: &Host, platform: &Platform) -> Result<Emulator, 
     Ok(match host.choose(platform)? {
         Means::Native => Emulator { spec: None, name: None },
         Means::Host { entry } => Emulator { spec: None, name: Some(entry) },
-        Means::Private(found) => {
-            let name = found.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let spec = EmulatorSpec { architecture: found.architecture.to_owned(), qemu: HostPath::from(found.path) };
-            Emulator { spec: Some(spec), name: Some(name) }
-        }
+        Means::Private(found) => own_emulator(found, EmulatorMeans::Private),
+        Means::Trace(found) => own_emulator(found, EmulatorMeans::Trace),
     })
+}
+
+fn own_emulator(found: crossdock_emulation::Emulator, means: EmulatorMeans) -> Emulator {
+    let name = found.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let spec =
+        EmulatorSpec { architecture: found.architecture.to_owned(), qemu: HostPath::from(found.path), means };
+    Emulator { spec: Some(spec), name: Some(name) }
 }
 
 /// How a platform is run.

@@ -24,13 +24,20 @@ pub enum Means {
     Private(Emulator),
     /// The host has registered an emulator that works inside images: the entry's name.
     Host { entry: String },
+    /// The step's executions are followed, and this emulator is put before foreign programs (docs/design/trace.md).
+    Trace(Emulator),
 }
+
+/// Kernel setting of the Yama module: who may follow whom; 3 is nobody.
+const PTRACE_SCOPE: &str = "/proc/sys/kernel/yama/ptrace_scope";
+const PTRACE_FORBIDDEN: u8 = 3;
 
 /// The user's word on how to emulate (`CROSSDOCK_EMULATION`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Force {
     Private,
     Host,
+    Trace,
     /// Nothing is emulated.
     Off,
 }
@@ -41,8 +48,9 @@ impl FromStr for Force {
         match text {
             "private" => Ok(Self::Private),
             "host" => Ok(Self::Host),
+            "trace" => Ok(Self::Trace),
             "off" | "none" => Ok(Self::Off),
-            other => Err(format!("CROSSDOCK_EMULATION={other} is not understood; it can be private, host or off")),
+            other => Err(format!("CROSSDOCK_EMULATION={other} is not understood; it can be private, host, trace or off")),
         }
     }
 }
@@ -57,6 +65,8 @@ pub struct Host {
     force: Result<Option<Force>, String>,
     table: TableState,
     runs_32_bit: OnceLock<bool>,
+    /// What Yama says, where it is.
+    ptrace_scope: Option<u8>,
 }
 
 impl Host {
@@ -75,6 +85,7 @@ impl Host {
             force,
             table: TableState::read(Path::new(TABLE)),
             runs_32_bit: OnceLock::new(),
+            ptrace_scope: fs_err::read_to_string(PTRACE_SCOPE).ok().and_then(|text| text.trim().parse().ok()),
         }
     }
 
@@ -180,12 +191,31 @@ impl Host {
             Some(Force::Host) => {
                 self.host(architecture).map_err(|reason| self.no_means(platform, architecture, reason, Vec::new()))
             }
-            None => self.private(architecture).or_else(|(private_reason, tried)| {
-                self.host(architecture).map_err(|host_reason| {
-                    self.no_means(platform, architecture, format!("{private_reason}; {host_reason}"), tried)
-                })
-            }),
+            Some(Force::Trace) => self
+                .trace(architecture)
+                .map_err(|(reason, tried)| self.no_means(platform, architecture, reason, tried)),
+            None => self.first_of_all(platform, architecture),
         }
+    }
+
+    /// Private, else what the host has registered, else trace.
+    fn first_of_all(&self, platform: &Platform, architecture: &'static Architecture) -> Result<Means, Box<NoEmulation>> {
+        let (private_reason, private_tried) = match self.private(architecture) {
+            Ok(means) => return Ok(means),
+            Err(refusal) => refusal,
+        };
+        let host_reason = match self.host(architecture) {
+            Ok(means) => return Ok(means),
+            Err(reason) => reason,
+        };
+        self.trace(architecture).map_err(|(trace_reason, trace_tried)| {
+            let mut reasons = vec![private_reason, host_reason];
+            if !reasons.contains(&trace_reason) {
+                reasons.push(trace_reason);
+            }
+            let tried = if private_tried.is_empty() { trace_tried } else { private_tried };
+            self.no_means(platform, architecture, reasons.join("; "), tried)
+        })
     }
 
     /// The table's row of a platform that is emulable at all.
@@ -229,10 +259,25 @@ impl Host {
                 Vec::new(),
             ));
         }
-        match self.search.find(architecture) {
-            Ok(emulator) => Ok(Means::Private(emulator)),
-            Err(tried) => Err((format!("no static qemu-{} was found", architecture.qemu), tried)),
+        self.emulator(architecture).map(Means::Private)
+    }
+
+    fn trace(&self, architecture: &'static Architecture) -> Result<Means, (String, Vec<Tried>)> {
+        let own = self.platform.architecture.as_str();
+        if !matches!(own, "amd64" | "arm64") {
+            return Err((format!("executions cannot be followed on {own}, only on amd64 and arm64"), Vec::new()));
         }
+        if self.ptrace_scope == Some(PTRACE_FORBIDDEN) {
+            let reason = "kernel.yama.ptrace_scope is 3, which forbids to follow executions until the next boot";
+            return Err((reason.to_owned(), Vec::new()));
+        }
+        self.emulator(architecture).map(Means::Trace)
+    }
+
+    fn emulator(&self, architecture: &'static Architecture) -> Result<Emulator, (String, Vec<Tried>)> {
+        self.search
+            .find(architecture)
+            .map_err(|tried| (format!("no static qemu-{} was found", architecture.qemu), tried))
     }
 
     fn host(&self, architecture: &Architecture) -> Result<Means, String> {
@@ -253,8 +298,17 @@ impl Host {
         tried: Vec<Tried>,
     ) -> Box<NoEmulation> {
         let install = "sudo apt-get install qemu-user-static";
+        let forbidden = self.ptrace_scope == Some(PTRACE_FORBIDDEN);
+        let by_path = match self.force {
+            Ok(Some(Force::Host)) => false,
+            Ok(Some(Force::Trace)) if forbidden => {
+                let fix = "Set it to 1 or 2 in /etc/sysctl.d and restart the machine, or unset CROSSDOCK_EMULATION";
+                return self.none(platform, reason, tried, fix.to_owned());
+            }
+            _ => self.kernel >= PRIVATE_KERNEL_MIN || !forbidden,
+        };
         let fix = match self.search.advised() {
-            Some(directory) if self.kernel >= PRIVATE_KERNEL_MIN && self.force != Ok(Some(Force::Host)) => {
+            Some(directory) if by_path => {
                 format!(
                     "Install one: {install}; or put a static qemu-{} into {}",
                     architecture.qemu,

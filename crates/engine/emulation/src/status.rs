@@ -33,6 +33,8 @@ pub struct Status {
     pub emulators: Option<Vec<String>>,
     /// Emulators that steps get privately, by platform.
     pub private: BTreeMap<String, PathBuf>,
+    /// Emulators that are put before the programs of a followed step, by platform.
+    pub trace: BTreeMap<String, PathBuf>,
 }
 
 impl Host {
@@ -40,6 +42,7 @@ impl Host {
     pub fn status(&self) -> Status {
         let mut supported: Vec<String> = self.native().iter().map(ToString::to_string).collect();
         let mut private = BTreeMap::new();
+        let mut trace = BTreeMap::new();
         for (architecture, variant) in FOREIGN {
             let platform = Platform::new("linux", architecture, variant);
             let name = platform.to_string();
@@ -51,12 +54,16 @@ impl Host {
                     private.insert(name.clone(), emulator.path);
                     supported.push(name);
                 }
-                Ok(_) => supported.push(name),
+                Ok(Means::Trace(emulator)) => {
+                    trace.insert(name.clone(), emulator.path);
+                    supported.push(name);
+                }
+                Ok(Means::Native | Means::Host { .. }) => supported.push(name),
                 Err(_) => {}
             }
         }
         let names: Vec<String> =
             self.table().entries.iter().filter(|entry| entry.enabled).map(|entry| entry.name.clone()).collect();
-        Status { supported, emulators: (!names.is_empty()).then_some(names), private }
+        Status { supported, emulators: (!names.is_empty()).then_some(names), private, trace }
     }
 }

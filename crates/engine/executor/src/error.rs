@@ -12,6 +12,9 @@ pub enum ExecutorError {
     /// This host does not let us make the namespaces we need.
     #[error(transparent)]
     Blocked(#[from] Blocked),
+    /// This host does not let us follow a step's executions (docs/design/trace.md).
+    #[error("emulation by trace does not work here: {reason}. {fix}")]
+    CannotFollow { reason: String, fix: String },
     /// The keeper process could not be started.
     #[error("cannot start the keeper process: {action}: {}", errno_text(*.errno))]
     StartKeeper { action: String, errno: i32 },

@@ -14,6 +14,7 @@ fn machine(own: PathBuf) -> Host {
         force: Ok(None),
         table: TableState::default(),
         runs_32_bit: OnceLock::from(true),
+        ptrace_scope: Some(1),
     }
 }
 
@@ -93,10 +94,34 @@ fn old_kernels_and_force_fall_back_to_the_host() {
     assert!(matches!(host.choose(&platform("linux/arm64")).unwrap(), Means::Host { .. }));
     register(table.path(), "OC");
     host.table = TableState::read(table.path());
+    assert!(matches!(host.choose(&platform("linux/arm64")).unwrap(), Means::Trace(_)));
+    host.ptrace_scope = Some(3);
     let refusal = host.choose(&platform("linux/arm64")).unwrap_err().to_string();
-    assert!(refusal.contains("kernel 5.15") && refusal.contains("lacks the flag F"), "{refusal}");
+    for part in ["kernel 5.15", "lacks the flag F", "ptrace_scope is 3", "Install and register one"] {
+        assert!(refusal.contains(part), "{part} is missing in: {refusal}");
+    }
     host.force = "tomato".parse::<Force>().map(Some);
     assert!(host.choose(&platform("linux/arm64")).unwrap_err().to_string().contains("CROSSDOCK_EMULATION=tomato"));
+}
+
+#[test]
+fn trace_can_be_forced_and_says_what_it_lacks() {
+    let directory = tempfile::tempdir().unwrap();
+    put_emulator(directory.path(), "qemu-aarch64");
+    let mut host = machine(directory.path().to_owned());
+    host.force = Ok(Some(Force::Trace));
+    assert!(matches!(host.choose(&platform("linux/arm64")).unwrap(), Means::Trace(_)));
+    let status = host.status();
+    assert_eq!(status.trace.keys().collect::<Vec<_>>(), ["linux/arm64"]);
+    assert!(status.private.is_empty());
+    let refusal = host.choose(&platform("linux/s390x")).unwrap_err().to_string();
+    assert!(refusal.contains("no static qemu-s390x") && refusal.contains("or put a static"), "{refusal}");
+    host.ptrace_scope = Some(3);
+    let refusal = host.choose(&platform("linux/arm64")).unwrap_err().to_string();
+    assert!(refusal.contains("ptrace_scope is 3") && refusal.contains("Set it to 1 or 2"), "{refusal}");
+    host.platform = Platform::new("linux", "riscv64", "");
+    let refusal = host.choose(&platform("linux/arm64")).unwrap_err().to_string();
+    assert!(refusal.contains("only on amd64 and arm64"), "{refusal}");
 }
 
 #[test]

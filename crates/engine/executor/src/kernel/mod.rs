@@ -6,7 +6,9 @@
 pub(crate) mod filter;
 pub(crate) mod loopback;
 pub(crate) mod mount;
+pub(crate) mod notify;
 pub(crate) mod process;
+pub(crate) mod trace;
 
 /// The result of a raw call: -1 means that errno says why.
 fn checked(result: libc::c_long) -> std::io::Result<libc::c_long> {

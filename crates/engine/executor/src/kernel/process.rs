@@ -106,6 +106,14 @@ pub(crate) struct Usage {
     pub(crate) max_rss_bytes: u64,
 }
 
+impl Usage {
+    pub(super) fn of(usage: &libc::rusage) -> Self {
+        let micros = |time: libc::timeval| u64::try_from(time.tv_sec * 1_000_000 + time.tv_usec).unwrap_or_default();
+        let max_rss_bytes = u64::try_from(usage.ru_maxrss).unwrap_or_default() * 1024;
+        Self { cpu_us: micros(usage.ru_utime) + micros(usage.ru_stime), max_rss_bytes }
+    }
+}
+
 /// Waits for one child to end.
 ///
 /// # Errors
@@ -119,12 +127,7 @@ pub(crate) fn wait_for(child: Pid) -> io::Result<Usage> {
             (libc::wait4(child.as_raw_nonzero().get(), &raw mut status, 0, &raw mut usage), usage)
         };
         match checked(libc::c_long::from(result)) {
-            Ok(_) => {
-                let micros =
-                    |time: libc::timeval| u64::try_from(time.tv_sec * 1_000_000 + time.tv_usec).unwrap_or_default();
-                let max_rss_bytes = u64::try_from(usage.ru_maxrss).unwrap_or_default() * 1024;
-                return Ok(Usage { cpu_us: micros(usage.ru_utime) + micros(usage.ru_stime), max_rss_bytes });
-            }
+            Ok(_) => return Ok(Usage::of(&usage)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -46,7 +46,8 @@ pub(super) struct Init<'a> {
     pub(super) place: &'a Place,
     pub(super) link: UnixStream,
     /// Where the program says why it did not start, and its standard descriptors; given away when it is forked.
-    pub(super) programs: Option<(OwnedFd, [OwnedFd; 3])>,
+    pub(super) programs: Option<(UnixStream, [OwnedFd; 3])>,
+    pub(super) ticket: program::Ticket,
 }
 
 impl Init<'_> {
@@ -73,7 +74,7 @@ impl Init<'_> {
     /// Builds the sandbox around this process and forks the program.
     fn set_up(&mut self, stubs: &mut Vec<Stub>) -> Result<(Pid, Option<OwnedFd>), ExecutorError> {
         let (spec, place) = (self.spec, self.place);
-        if spec.emulator.is_none() {
+        if !spec.is_nested() {
             process::unshare(UnshareFlags::NEWNS)
                 .map_err(|error| ExecutorError::io("leave", "the mount namespace", &error))?;
         } else {
@@ -81,7 +82,8 @@ impl Init<'_> {
             mount_bind_recursive(place.root(), place.root())
                 .map_err(|error| ExecutorError::io("bind", "the root", &error.into()))?;
         }
-        let table = spec.emulator.as_ref().map(|emulator| emulate::register(emulator, &place.binfmt())).transpose()?;
+        let nested = spec.emulator.as_ref().filter(|_| spec.is_nested());
+        let table = nested.map(|emulator| emulate::register(emulator, &place.binfmt())).transpose()?;
         let mut root = Root::open(&place.root()).map_err(|error| ExecutorError::io("open", "the root", &error))?;
         let mounted = plan::plan(spec).iter().try_for_each(|planned| mounts::perform(planned, spec, &mut root, place));
         stubs.append(&mut root.stubs);
@@ -107,7 +109,9 @@ impl Init<'_> {
         let (report, stdio) =
             self.programs.take().ok_or_else(|| ExecutorError::BadStep { what: "it was started twice".to_owned() })?;
         match process::fork().map_err(fork_error)? {
-            Fork::Child => program::start(spec, &stdio, terminal.as_ref().map(|pair| &pair.1), report),
+            Fork::Child => {
+                program::start(spec, &stdio, terminal.as_ref().map(|pair| &pair.1), report, self.ticket)
+            }
             Fork::Parent(child) => {
                 drop((report, stdio));
                 // The user's own terminal, perhaps.

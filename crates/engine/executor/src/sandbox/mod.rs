@@ -3,6 +3,7 @@
 mod capabilities;
 mod devices;
 mod emulate;
+mod follow;
 mod init;
 mod limits;
 mod look_path;
@@ -17,7 +18,7 @@ mod target;
 mod user;
 
 pub use spec::{
-    DEFAULT_HOSTNAME, DEFAULT_PATH, EmulatorSpec, ExecOutcome, ExecSpec, MountSource, RootSpec, SHM_SIZE_BYTES_DEFAULT,
+    DEFAULT_HOSTNAME, DEFAULT_PATH, EmulatorMeans, EmulatorSpec, ExecOutcome, ExecSpec, MountSource, RootSpec, SHM_SIZE_BYTES_DEFAULT,
     SandboxMount, TerminalSize, UpperSpec,
 };
 pub(crate) use step::run;

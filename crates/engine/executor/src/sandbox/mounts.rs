@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_bind, mount_bind_recursive, mount_remount};
 
 use super::devices;
+use super::follow::emulators::INSIDE;
 use super::plan::{MASKED, Planned, READONLY, What};
 use super::spec::{ExecSpec, MountSource};
 use super::target::{Kind, Root, descriptor_path};
@@ -51,6 +52,16 @@ impl Place {
         self.0.join("empty")
     }
 
+    /// The emulators of a followed step.
+    pub(super) fn emulators(&self) -> PathBuf {
+        self.0.join("emulators")
+    }
+
+    /// A /proc of the worker's pid namespace.
+    pub(super) fn proc(&self) -> PathBuf {
+        self.0.join("proc")
+    }
+
     /// The mount point of the step's own binfmt_misc.
     pub(super) fn binfmt(&self) -> PathBuf {
         self.0.join("binfmt")
@@ -79,7 +90,8 @@ pub(super) fn perform(planned: &Planned, spec: &ExecSpec, root: &mut Root, place
             // The first descriptor names the covered directory; a second look finds the mount on top of it.
             let inside = root.find(&planned.dest).map_err(fail)?.ok_or_else(|| fail(io::ErrorKind::NotFound.into()))?;
             devices::fill(Path::new(&descriptor_path(&inside)), spec.security)
-                .map_err(|(name, error)| ExecutorError::io("make device", name, &error))
+                .map_err(|(name, error)| ExecutorError::io("make device", name, &error))?;
+            if spec.is_followed() { show_emulators(root, &inside, place) } else { Ok(()) }
         }
         What::OwnFile { name, readonly } => {
             let target = root.find_or_make(&planned.dest, Kind::File).map_err(fail)?;
@@ -105,6 +117,16 @@ pub(super) fn perform(planned: &Planned, spec: &ExecSpec, root: &mut Root, place
     }
 }
 
+/// Shows a followed step its emulators, beneath a /dev that is in memory.
+fn show_emulators(root: &Root, dev: &OwnedFd, place: &Place) -> Result<(), ExecutorError> {
+    let fail = |error: io::Error| ExecutorError::io("show", "the emulators", &error);
+    let name = INSIDE.rsplit('/').next().unwrap_or_default();
+    let target = PathBuf::from(descriptor_path(dev)).join(name);
+    fs_err::create_dir(&target).map_err(fail)?;
+    mount_bind_recursive(place.emulators(), &target).map_err(|error| fail(error.into()))?;
+    tighten(root, INSIDE, MountFlags::RDONLY, true)
+}
+
 fn fresh(kind: &str, target: &OwnedFd, flags: MountFlags, options: &str, otherwise: Option<&str>) -> Result<(), Errno> {
     let attempt = |options: &str| {
         let options = CString::new(options).unwrap_or_default();
@@ -117,7 +139,7 @@ fn fresh(kind: &str, target: &OwnedFd, flags: MountFlags, options: &str, otherwi
 }
 
 /// A refusal of /proc in a container has a cause worth naming.
-fn refused(kind: &str, dest: &str, error: Errno) -> ExecutorError {
+pub(super) fn refused(kind: &str, dest: &str, error: Errno) -> ExecutorError {
     if kind == "proc" && error == Errno::PERM {
         return diagnose(RefusedCall::MountProc, error.raw_os_error(), &HostFacts::probe()).into();
     }

@@ -1,18 +1,21 @@
 //! In: a process inside the finished sandbox, still all-powerful there. Out: the step's program in its place, with the step's rights. Never: a return to the caller.
 
 use std::ffi::CString;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 use crossdock_llb::Security;
 use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
-use rustix::process::{Gid, Uid};
+use rustix::process::{DumpableBehavior, Gid, Uid};
+use serde::{Deserialize, Serialize};
 
 use super::spec::{DEFAULT_PATH, ExecSpec};
 use super::user::{self, Identity};
 use super::{capabilities, limits, look_path};
 use crate::error::{ExecFailure, ExecutorError};
+use crate::keeper::channel;
 use crate::kernel::{filter, process};
 use crate::seccomp::{self, Machine};
 
@@ -21,24 +24,70 @@ const USER_FILE_BYTES_MAX: u64 = 16 << 20;
 /// The exit code of a process that could not become the program; the program hears the reason another way.
 const NOT_STARTED: i32 = 127;
 
-/// Becomes the step's program. What prevents that goes to `report`, which closes by itself when it works.
-pub(super) fn start(spec: &ExecSpec, stdio: &[OwnedFd; 3], terminal: Option<&OwnedFd>, report: OwnedFd) -> ! {
-    let error = match prepare(spec, stdio, terminal) {
-        Ok((program, arguments, environment)) => execute(&program, &arguments, &environment),
+/// What the program's process tells the worker before it is the program. Its end of the socket closes by itself when it is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum ProgramWord {
+    /// It is about to execute, and waits until it is followed. With the listener of its filter, if there is one.
+    Waiting,
+    Failed(ExecutorError),
+}
+
+/// What a followed process needs: the mark of its calls for a descriptor.
+pub(super) type Ticket = u32;
+
+/// Becomes the step's program. What prevents that goes to `report`.
+pub(super) fn start(
+    spec: &ExecSpec,
+    stdio: &[OwnedFd; 3],
+    terminal: Option<&OwnedFd>,
+    report: UnixStream,
+    ticket: Ticket,
+) -> ! {
+    let error = match prepare(spec, stdio, terminal, ticket) {
+        Ok(ready) => match wait_for_follower(spec, &report, ready.listener) {
+            Ok(()) => execute(&ready.program, &ready.arguments, &ready.environment),
+            Err(error) => error,
+        },
         Err(error) => error,
     };
-    let text = serde_json::to_vec(&error).unwrap_or_default();
-    let _ = std::fs::File::from(report).write_all(&text);
+    let _ = channel::send(&report, &ProgramWord::Failed(error), &[]);
     process::exit_now(NOT_STARTED)
 }
 
+/// Lets the worker follow this process, when it is to be followed.
+fn wait_for_follower(spec: &ExecSpec, report: &UnixStream, listener: Option<OwnedFd>) -> Result<(), ExecutorError> {
+    if !spec.is_followed() {
+        return Ok(());
+    }
+    let fail = |error: io::Error| ExecutorError::io("wait for", "the process that follows the step", &error);
+    // Nobody may follow a process that hides its memory. Besides the sandbox's first process nobody is here to look.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).map_err(|error| fail(error.into()))?;
+    let descriptors: Vec<_> = listener.iter().map(OwnedFd::as_fd).collect();
+    channel::send(report, &ProgramWord::Waiting, &descriptors).map_err(fail)?;
+    match channel::receive::<()>(report) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(fail(io::ErrorKind::UnexpectedEof.into())),
+        Err(error) => Err(fail(error)),
+    }
+}
+
 type Words = Vec<CString>;
+
+/// All that is needed to execute.
+struct Ready {
+    program: String,
+    arguments: Words,
+    environment: Words,
+    /// Of a followed step's filter.
+    listener: Option<OwnedFd>,
+}
 
 fn prepare(
     spec: &ExecSpec,
     stdio: &[OwnedFd; 3],
     terminal: Option<&OwnedFd>,
-) -> Result<(String, Words, Words), ExecutorError> {
+    ticket: Ticket,
+) -> Result<Ready, ExecutorError> {
     let _ = rustix::process::setsid();
     let fail = |action: &str, subject: &str, error: io::Error| ExecutorError::io(action, subject, &error);
     rustix::process::umask(Mode::from_raw_mode(0o022));
@@ -49,12 +98,9 @@ fn prepare(
     let sandboxed = spec.security == Security::Sandbox;
     if sandboxed {
         capabilities::bound().map_err(|error| fail("drop", "capabilities", error))?;
-        if let Some(machine) = Machine::current() {
-            // While CAP_SYS_ADMIN is held: the other way, no_new_privs, would break sudo in steps.
-            filter::install(&seccomp::program(machine))
-                .map_err(|error| fail("put in force", "the system call filter", error))?;
-        }
     }
+    // While CAP_SYS_ADMIN is held: the other way, no_new_privs, would break sudo in steps.
+    let listener = filter(spec, ticket).map_err(|error| fail("put in force", "the system call filter", error))?;
     become_user(&identity)?;
     if sandboxed && identity.uid == 0 {
         capabilities::keep_default().map_err(|error| fail("keep", "capabilities", error))?;
@@ -64,7 +110,18 @@ fn prepare(
     let name = spec.args.first().ok_or_else(|| ExecutorError::BadStep { what: "it has no command".to_owned() })?;
     let program =
         look_path::find(name, path).map_err(|reason| ExecutorError::ExecFailed { program: name.clone(), reason })?;
-    Ok((program, words(&spec.args)?, words(&environment)?))
+    Ok(Ready { program, arguments: words(&spec.args)?, environment: words(&environment)?, listener })
+}
+
+/// Puts the step's filter in force.
+fn filter(spec: &ExecSpec, ticket: Ticket) -> io::Result<Option<OwnedFd>> {
+    let Some(machine) = Machine::current() else { return Ok(None) };
+    match (spec.security == Security::Sandbox, spec.is_followed()) {
+        (true, false) => filter::install(&seccomp::program(machine)).map(|()| None),
+        (true, true) => filter::install_listening(&seccomp::program_followed(machine, ticket)),
+        (false, true) => filter::install_listening(&seccomp::only_followed(machine, ticket)),
+        (false, false) => Ok(None),
+    }
 }
 
 fn execute(program: &str, arguments: &[CString], environment: &[CString]) -> ExecutorError {

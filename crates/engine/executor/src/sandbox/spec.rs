@@ -69,6 +69,23 @@ impl ExecSpec {
     }
 }
 
+impl ExecSpec {
+    /// The means of the step's own emulator.
+    pub(super) fn emulator_means(&self) -> Option<EmulatorMeans> {
+        self.emulator.as_ref().map(|emulator| emulator.means)
+    }
+
+    /// Whether the step gets a user namespace of its own.
+    pub(super) fn is_nested(&self) -> bool {
+        self.emulator_means() == Some(EmulatorMeans::Private)
+    }
+
+    /// Whether the step's executions are followed.
+    pub(super) fn is_followed(&self) -> bool {
+        self.emulator_means() == Some(EmulatorMeans::Trace)
+    }
+}
+
 /// A root file system: layers in overlay format under a writable directory, or one plain directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RootSpec {
@@ -115,12 +132,22 @@ pub struct TerminalSize {
     pub columns: u16,
 }
 
-/// A static emulator that the step's own binfmt_misc gets (spec/binfmt.md §1).
+/// A static emulator for the step's programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmulatorSpec {
     /// Go's word for the architecture: `arm64`.
     pub architecture: String,
     pub qemu: HostPath,
+    pub means: EmulatorMeans,
+}
+
+/// How the emulator comes before the programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EmulatorMeans {
+    /// The step's own binfmt_misc has an entry for it (Linux 6.7, spec/binfmt.md §1).
+    Private,
+    /// The step's executions are followed, and it is put before foreign programs (docs/design/trace.md).
+    Trace,
 }
 
 /// How a step ended, and what it used.

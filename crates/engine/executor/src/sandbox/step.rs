@@ -3,8 +3,8 @@
 //! This is the worker's part. It mounts what must be mounted with the keeper's rights, forks the sandbox's first process (`init.rs`), which builds the
 //! sandbox around itself and forks the program, and watches both the step and the request.
 
-use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use crossdock_llb::{Network, Security};
@@ -14,9 +14,11 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use rustix::process::{Pid, Signal};
 use rustix::thread::UnshareFlags;
 
+use super::follow::{Follower, Following, cannot_follow, emulators};
 use super::init::{Init, InitWord};
-use super::mounts::{Place, tighten_at};
+use super::mounts::{Place, refused, tighten_at};
 use super::plan::{HOSTS, RESOLV_CONF, file_name};
+use super::program::ProgramWord;
 use super::spec::{DEFAULT_HOSTNAME, ExecOutcome, ExecSpec, MountSource};
 use super::target::{Root, Stub};
 use super::{network_files, overlay};
@@ -76,6 +78,9 @@ fn prepare(spec: &ExecSpec, place: &Place, context: &Context) -> Result<(), Exec
         tighten_at(&place.root().to_string_lossy(), MountFlags::NODEV, true)
             .map_err(|error| fail("the root", error))?;
     }
+    if let Some(emulator) = spec.emulator.as_ref().filter(|_| spec.is_followed()) {
+        prepare_following(place, emulator.qemu.as_path())?;
+    }
     for (index, wanted) in spec.mounts.iter().enumerate() {
         match &wanted.source {
             MountSource::Tree { root, .. } => {
@@ -96,6 +101,16 @@ fn prepare(spec: &ExecSpec, place: &Place, context: &Context) -> Result<(), Exec
     Ok(())
 }
 
+/// What a followed step needs: its emulators, and for the worker a /proc that knows the step's processes by the worker's numbers.
+fn prepare_following(place: &Place, qemu: &std::path::Path) -> Result<(), ExecutorError> {
+    let fail = |subject: &str, error: io::Error| ExecutorError::io("prepare", subject, &error);
+    let (emulators, proc) = (place.emulators(), place.proc());
+    fs_err::create_dir(&emulators).and_then(|()| fs_err::create_dir(&proc)).map_err(|error| fail("a place", error))?;
+    emulators::prepare(&emulators, qemu).map_err(|error| fail(&qemu.display().to_string(), error))?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("proc", &proc, "proc", flags, None).map_err(|error| refused("proc", "/proc", error))
+}
+
 fn write_file(place: &Place, name: &str, data: &[u8], mode: u32) -> Result<(), ExecutorError> {
     use std::os::unix::fs::PermissionsExt as _;
     let path = place.file(name);
@@ -109,31 +124,36 @@ struct Sandbox {
     /// The first process, or the one that parents it in another user namespace.
     child: Pid,
     link: UnixStream,
-    report: io::PipeReader,
+    report: UnixStream,
+    /// How to follow the step, until it is; then the follower.
+    following: Option<Following>,
+    follower: Option<Follower>,
 }
 
 /// Forks the sandbox's first process into its namespaces and lets it begin.
 fn spawn(spec: &ExecSpec, place: &Place, stdio: [OwnedFd; 3]) -> Result<Sandbox, ExecutorError> {
     let fail = |error: io::Error| ExecutorError::io("start", "a sandbox", &error);
     let (link, far_link) = UnixStream::pair().map_err(fail)?;
-    let (report, far_report) = io::pipe().map_err(fail)?;
+    let (report, far_report) = UnixStream::pair().map_err(fail)?;
     let mut namespaces = UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
     if spec.network == Network::None {
         namespaces |= UnshareFlags::NEWNET;
     }
-    let nested = spec.emulator.is_some();
+    let nested = spec.is_nested();
+    let following = following(spec, place).map_err(fail)?;
+    let ticket = following.as_ref().map_or(0, |following| following.ticket);
     if !nested {
         process::unshare(namespaces).map_err(fail)?;
     }
     match process::fork().map_err(fail)? {
         Fork::Child => {
             drop((link, report));
-            let init = Init { spec, place, link: far_link, programs: Some((far_report.into(), stdio)) };
+            let init = Init { spec, place, link: far_link, programs: Some((far_report, stdio)), ticket };
             if nested { enter_user_namespace(init, namespaces) } else { init.live() }
         }
         Fork::Parent(child) => {
             drop((far_link, far_report, stdio));
-            let sandbox = Sandbox { child, link, report };
+            let sandbox = Sandbox { child, link, report, following, follower: None };
             if nested && let Err(error) = sandbox.map_same_ids() {
                 let _ = rustix::process::kill_process(child, Signal::KILL);
                 let _ = process::wait_for(child);
@@ -143,6 +163,21 @@ fn spawn(spec: &ExecSpec, place: &Place, stdio: [OwnedFd; 3]) -> Result<Sandbox,
             Ok(sandbox)
         }
     }
+}
+
+/// How the step is followed, if it is.
+fn following(spec: &ExecSpec, place: &Place) -> io::Result<Option<Following>> {
+    let Some(emulator) = spec.emulator.as_ref().filter(|_| spec.is_followed()) else { return Ok(None) };
+    let mut ticket = [0; 4];
+    // Nobody else should guess it, and nothing is lost when somebody does: a descriptor of the emulator.
+    io::Read::read_exact(&mut fs_err::File::open("/dev/urandom")?, &mut ticket)?;
+    Ok(Some(Following {
+        proc: place.proc(),
+        emulators: place.emulators(),
+        qemu: emulator.qemu.as_path().to_owned(),
+        architecture: emulator.architecture.clone(),
+        ticket: u32::from_ne_bytes(ticket),
+    }))
 }
 
 /// The life of the process between worker and first process: a user namespace is entered before the namespaces it shall own.
@@ -191,12 +226,34 @@ impl Sandbox {
     fn watch(mut self, stream: &UnixStream) -> (Result<ExecOutcome, ExecutorError>, Vec<Stub>) {
         let mut stubs = Vec::new();
         let outcome = self.converse(stream, &mut stubs);
-        let ended = process::wait_for(self.child);
+        let ended = match self.follower.take() {
+            Some(follower) => follower.finish(),
+            None => process::wait_for(self.child),
+        };
         let outcome = outcome.and_then(|status| match ended {
             Ok(usage) => Ok(outcome_of(status, &usage)),
             Err(error) => Err(ExecutorError::io("wait for", "the sandbox", &error)),
         });
         (outcome, stubs)
+    }
+
+    /// Waits until the program runs; begins to follow it when it is to be followed.
+    fn hear_program(&mut self, program: &OwnedFd) -> Result<(), ExecutorError> {
+        let fail = |error: io::Error| ExecutorError::io("hear from", "the step", &error);
+        loop {
+            wait(self.follower.as_mut(), &[self.report.as_fd()]).map_err(fail)?;
+            match channel::receive::<ProgramWord>(&self.report).map_err(fail)? {
+                None => return Ok(()),
+                Some((ProgramWord::Failed(error), _)) => return Err(error),
+                Some((ProgramWord::Waiting, descriptors)) => {
+                    let following = self.following.take().ok_or_else(|| fail(io::ErrorKind::InvalidInput.into()))?;
+                    let listener = descriptors.into_iter().next();
+                    let follower = Follower::seize(following, program, listener, self.child);
+                    self.follower = Some(follower.map_err(|error| cannot_follow(&error))?);
+                    channel::send(&self.report, &(), &[]).map_err(fail)?;
+                }
+            }
+        }
     }
 
     fn converse(&mut self, stream: &UnixStream, stubs: &mut Vec<Stub>) -> Result<i32, ExecutorError> {
@@ -213,11 +270,10 @@ impl Sandbox {
             }
             _ => return Err(died()),
         };
-        let mut refusal = Vec::new();
-        self.report.read_to_end(&mut refusal).map_err(|error| ExecutorError::io("hear from", "the step", &error))?;
-        if !refusal.is_empty() {
-            return Err(serde_json::from_slice(&refusal)
-                .unwrap_or_else(|error| ExecutorError::Protocol { what: error.to_string() }));
+        if let Err(error) = self.hear_program(&program) {
+            // A program that is not followed would wait for ever.
+            let _ = rustix::process::pidfd_send_signal(&first, Signal::KILL);
+            return Err(error);
         }
         let terminal_descriptor: Vec<_> = terminal.iter().map(|descriptor| descriptor.as_fd()).collect();
         let told = channel::send(stream, &Reply::Started, &terminal_descriptor);
@@ -226,13 +282,10 @@ impl Sandbox {
             return cancel(&first);
         }
         loop {
-            let mut watched = [
-                PollFd::from_borrowed_fd(self.link.as_fd(), PollFlags::IN),
-                PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::IN),
-            ];
-            rustix::io::retry_on_intr(|| poll(&mut watched, None))
-                .map_err(|error| ExecutorError::io("watch", "the step", &error.into()))?;
-            let [step, request] = watched.map(|one| one.revents());
+            let watched = [self.link.as_fd(), stream.as_fd()];
+            let events = wait(self.follower.as_mut(), &watched)
+                .map_err(|error| ExecutorError::io("watch", "the step", &error))?;
+            let [step, request] = [events[0], events[1]];
             if !step.is_empty() {
                 return match channel::receive::<InitWord>(&self.link) {
                     Ok(Some((InitWord::Ended { status }, _))) => Ok(status),
@@ -249,6 +302,19 @@ impl Sandbox {
                     _ => return cancel(&first),
                 }
             }
+        }
+    }
+}
+
+/// Waits until one of the descriptors has something to say, following the step meanwhile.
+fn wait(follower: Option<&mut Follower>, watched: &[BorrowedFd<'_>]) -> io::Result<Vec<PollFlags>> {
+    match follower {
+        Some(follower) => follower.wait(watched),
+        None => {
+            let mut list: Vec<PollFd<'_>> =
+                watched.iter().map(|one| PollFd::from_borrowed_fd(*one, PollFlags::IN)).collect();
+            rustix::io::retry_on_intr(|| poll(&mut list, None))?;
+            Ok(list.iter().map(PollFd::revents).collect())
         }
     }
 }

@@ -44,6 +44,11 @@ const AF_VSOCK: u32 = 40;
 /// Rules per leaf of the search tree.
 const LEAF_RULES: usize = 2;
 
+/// SECCOMP_RET_TRACE: the follower of the process decides.
+pub(super) const FOLLOWED: u32 = 0x7ff0_0000;
+/// SECCOMP_RET_USER_NOTIF: the listener answers.
+pub(super) const ANSWERED: u32 = 0x7fc0_0000;
+
 /// What happens to one call.
 struct Rule {
     number: u32,
@@ -67,11 +72,11 @@ fn unless(code: u16, value: u32, skip: usize) -> Vec<Instruction> {
     }
 }
 
-/// The filter for some architectures of one machine. Calls of any other give ENOSYS.
-pub(super) fn program(abis: &[Abi]) -> Vec<Instruction> {
+/// The filter for some architectures of one machine. Calls of any other give ENOSYS. With a ticket, executions of the first architecture are followed.
+pub(super) fn program(abis: &[Abi], ticket: Option<u32>) -> Vec<Instruction> {
     let mut program = vec![plain(LOAD, ARCHITECTURE)];
-    for &abi in abis {
-        let section = section(abi);
+    for (index, &abi) in abis.iter().enumerate() {
+        let section = section(abi, ticket.filter(|_| index == 0));
         program.extend(unless(IF_EQUAL, abi.audit_number(), section.len()));
         program.extend(section);
     }
@@ -79,7 +84,35 @@ pub(super) fn program(abis: &[Abi]) -> Vec<Instruction> {
     program
 }
 
-fn section(abi: Abi) -> Vec<Instruction> {
+/// A filter that follows executions of one architecture and allows everything else.
+pub(super) fn following_program(abi: Abi, ticket: u32) -> Vec<Instruction> {
+    let mut section = vec![plain(LOAD, NUMBER)];
+    section.extend(tree(&following(abi, ticket)));
+    let mut program = vec![plain(LOAD, ARCHITECTURE)];
+    program.extend(unless(IF_EQUAL, abi.audit_number(), section.len()));
+    program.extend(section);
+    program.push(plain(RETURN, ALLOW));
+    program
+}
+
+/// The rules of followed executions, ascending. The ticket call is answered when its first argument is the ticket, and refused otherwise.
+fn following(abi: Abi, ticket: u32) -> Vec<Rule> {
+    let calls = abi.executions();
+    let answered = Rule {
+        number: calls.ticket,
+        body: vec![
+            plain(LOAD, FIRST_ARGUMENT),
+            Instruction { code: IF_EQUAL, jump_true: 0, jump_false: 1, value: ticket },
+            plain(RETURN, ANSWERED),
+            plain(RETURN, EPERM),
+        ],
+    };
+    let mut rules = vec![refuse(calls.execve, FOLLOWED), refuse(calls.execveat, FOLLOWED), answered];
+    rules.sort_by_key(|rule| rule.number);
+    rules
+}
+
+fn section(abi: Abi, ticket: Option<u32>) -> Vec<Instruction> {
     let mut section = vec![plain(LOAD, NUMBER)];
     if abi == Abi::X86_64 {
         let mut x32 = vec![plain(AND, !X32_BIT)];
@@ -92,7 +125,14 @@ fn section(abi: Abi) -> Vec<Instruction> {
     }
     let allowed = if abi == Abi::Arm { Some(ARM_PRIVATE) } else { None };
     section.extend(limited(HIGHEST, allowed.as_slice()));
-    section.extend(tree(&rules(abi)));
+    let mut rules = rules(abi);
+    if let Some(ticket) = ticket {
+        let following = following(abi, ticket);
+        rules.retain(|rule| following.iter().all(|other| other.number != rule.number));
+        rules.extend(following);
+        rules.sort_by_key(|rule| rule.number);
+    }
+    section.extend(tree(&rules));
     section
 }
 

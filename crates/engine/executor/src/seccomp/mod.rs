@@ -40,15 +40,28 @@ impl Machine {
     }
 }
 
-/// The filter for a machine.
-pub(crate) fn program(machine: Machine) -> Vec<Instruction> {
-    let abis: &[table::Abi] = match machine {
+const fn abis(machine: Machine) -> &'static [table::Abi] {
+    match machine {
         Machine::X86 => &[table::Abi::X86_64, table::Abi::I386],
         Machine::Arm => &[table::Abi::Aarch64, table::Abi::Arm],
         Machine::Riscv64 => &[table::Abi::Riscv64],
         Machine::Loong64 => &[table::Abi::Loong64],
-    };
-    assemble::program(abis)
+    }
+}
+
+/// The filter for a machine.
+pub(crate) fn program(machine: Machine) -> Vec<Instruction> {
+    assemble::program(abis(machine), None)
+}
+
+/// The filter for a machine that also stops every execution for the process that follows the step (docs/design/trace.md).
+pub(crate) fn program_followed(machine: Machine, ticket: u32) -> Vec<Instruction> {
+    assemble::program(abis(machine), Some(ticket))
+}
+
+/// Only that stop: for steps that may call anything.
+pub(crate) fn only_followed(machine: Machine, ticket: u32) -> Vec<Instruction> {
+    assemble::following_program(abis(machine)[0], ticket)
 }
 
 #[cfg(test)]

@@ -32,6 +32,14 @@ pub(super) struct Special {
     pub(super) socket: u32,
 }
 
+/// `execve`, `execveat`, and `lookup_dcookie`, which is refused otherwise and serves as a ticket for a descriptor.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Executions {
+    pub(super) execve: u32,
+    pub(super) execveat: u32,
+    pub(super) ticket: u32,
+}
+
 impl Abi {
     /// AUDIT_ARCH_… of the kernel.
     pub(super) const fn audit_number(self) -> u32 {
@@ -63,6 +71,16 @@ impl Abi {
                 Special { clone: 220, clone3: 435, personality: 92, socket: 198 }
             }
             Self::Arm => Special { clone: 120, clone3: 435, personality: 136, socket: 281 },
+        }
+    }
+
+    /// Numbers of the calls that matter when executions are followed; for the machine's own architecture.
+    pub(super) const fn executions(self) -> Executions {
+        match self {
+            Self::X86_64 => Executions { execve: 59, execveat: 322, ticket: 212 },
+            Self::I386 => Executions { execve: 11, execveat: 358, ticket: 253 },
+            Self::Aarch64 | Self::Riscv64 | Self::Loong64 => Executions { execve: 221, execveat: 281, ticket: 18 },
+            Self::Arm => Executions { execve: 11, execveat: 387, ticket: 249 },
         }
     }
 

@@ -1,6 +1,6 @@
 //! In: the programs. Out: their verdicts, by an interpreter of classic BPF, and by this kernel's own tables. Never: a filter in force.
 
-use super::assemble::{ALLOW, AND, ENOSYS, EPERM, IF_ANY_BIT, IF_AT_LEAST, IF_EQUAL, IF_GREATER, JUMP, LOAD, RETURN};
+use super::assemble::{ALLOW, AND, ANSWERED, ENOSYS, EPERM, FOLLOWED, IF_ANY_BIT, IF_AT_LEAST, IF_EQUAL, IF_GREATER, JUMP, LOAD, RETURN};
 use super::table::{Abi, REFUSED};
 use super::*;
 
@@ -69,6 +69,30 @@ fn every_refused_call_is_refused_and_every_other_allowed() {
             assert_eq!(verdict(&program, audit, 471, 0), ENOSYS);
         }
         assert_eq!(verdict(&program, 0x1234, 1, 0), ENOSYS);
+    }
+}
+
+#[test]
+fn followed_executions_change_nothing_else() {
+    for (machine, audit, execve, execveat, ticket) in
+        [(Machine::X86, X86_64, 59, 322, 212), (Machine::Arm, AARCH64, 221, 281, 18)]
+    {
+        let (plain, followed, open) =
+            (program(machine), program_followed(machine, 77), only_followed(machine, 77));
+        for number in 0..=600 {
+            let (wanted, wanted_open) = match number {
+                _ if number == execve || number == execveat => (FOLLOWED, FOLLOWED),
+                _ if number == ticket => (EPERM, EPERM),
+                _ => (verdict(&plain, audit, number, 0), ALLOW),
+            };
+            assert_eq!(verdict(&followed, audit, number, 0), wanted, "{number}");
+            assert_eq!(verdict(&open, audit, number, 0), wanted_open, "{number}");
+        }
+        assert_eq!(verdict(&followed, audit, ticket, 77), ANSWERED);
+        assert_eq!(verdict(&open, audit, ticket, 77), ANSWERED);
+        assert_eq!(verdict(&open, I386, 11, 0), ALLOW);
+        assert_eq!(verdict(&followed, I386, 11, 0), verdict(&plain, I386, 11, 0));
+        assert_eq!(verdict(&program_followed(Machine::X86, 77), X86_64, X32 | 212, 77), EPERM);
     }
 }
 

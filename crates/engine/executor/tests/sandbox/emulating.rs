@@ -1,10 +1,10 @@
-//! In: steps of foreign platforms. Out: whether they run by a private emulator as they would on their own machine. Never: a change of the host's table.
+//! In: steps of foreign platforms. Out: whether they run by an emulator of our own, private or traced, as they would on their own machine. Never: a change of the host's table.
 
 use std::path::Path;
 
 use crossdock_emulation::{Host, Means};
 use crossdock_executor::HostPath;
-use crossdock_executor::sandbox::{EmulatorSpec, ExecSpec};
+use crossdock_executor::sandbox::{EmulatorMeans, EmulatorSpec, ExecSpec};
 
 use crate::Case;
 use crate::users;
@@ -13,78 +13,225 @@ use crate::world::World;
 pub const CASES: &[Case] = &[
     ("foreign_programs_run", foreign_programs_run),
     ("children_and_scripts_run", children_and_scripts_run),
+    ("every_way_to_execute_works", every_way_to_execute_works),
+    ("failures_are_the_kernels", failures_are_the_kernels),
     ("root_rights_work_under_emulation", root_rights_work_under_emulation),
+    ("set_id_programs_give_their_rights", set_id_programs_give_their_rights),
+    ("a_changed_root_is_emulated", a_changed_root_is_emulated),
+    ("many_children_at_once", many_children_at_once),
+    ("signals_and_stops_pass", signals_and_stops_pass),
+    ("insecure_steps_are_emulated", insecure_steps_are_emulated),
     ("the_hosts_table_is_untouched", the_hosts_table_is_untouched),
     ("without_emulator_the_format_is_foreign", without_emulator_the_format_is_foreign),
 ];
 
-/// A private emulator; `None`, with the reason printed, where there is none.
-pub fn emulator(platform: &str) -> Option<EmulatorSpec> {
+/// The emulators of a platform, one for each means of our own; none, with the reason printed, where there is none.
+pub fn emulators(platform: &str) -> Vec<EmulatorSpec> {
     match Host::probe().choose(&platform.parse().unwrap()) {
-        Ok(Means::Private(emulator)) => {
-            Some(EmulatorSpec { architecture: emulator.architecture.to_owned(), qemu: HostPath::from(emulator.path) })
-        }
+        Ok(Means::Private(emulator)) => [EmulatorMeans::Private, EmulatorMeans::Trace]
+            .map(|means| EmulatorSpec {
+                architecture: emulator.architecture.to_owned(),
+                qemu: HostPath::from(emulator.path.as_path()),
+                means,
+            })
+            .to_vec(),
         Ok(_) => {
             println!("    skipped: {platform} is not emulated privately here");
-            None
+            Vec::new()
         }
         Err(error) => {
             println!("    skipped: {error}");
-            None
+            Vec::new()
         }
     }
 }
 
-/// A shell script under a private emulator.
-fn emulated(world: &World, platform: &str, script: &str) -> Option<ExecSpec> {
-    let emulator = emulator(platform)?;
-    let mut spec = world.shell(script);
-    spec.root = world.root(&emulator.architecture);
-    spec.emulator = Some(emulator);
-    Some(spec)
+/// A shell script under each emulator.
+fn emulated(world: &World, platform: &str, script: &str) -> Vec<ExecSpec> {
+    let step = |emulator: EmulatorSpec| {
+        let mut spec = world.shell(script);
+        spec.root = world.root(&emulator.architecture);
+        spec.emulator = Some(emulator);
+        spec
+    };
+    emulators(platform).into_iter().map(step).collect()
+}
+
+fn means(spec: &ExecSpec) -> EmulatorMeans {
+    spec.emulator.as_ref().unwrap().means
 }
 
 fn foreign_programs_run(world: &World) {
     for (platform, machine) in [("linux/arm64", "aarch64"), ("linux/arm/v7", "armv7l")] {
-        let Some(spec) = emulated(
-            world,
-            platform,
-            "uname -m; hostname; id -u; echo $0; cat /proc/sys/fs/binfmt_misc/status 2>&1 | tail -1",
-        ) else {
-            return;
-        };
-        let begun = std::time::Instant::now();
-        let ran = world.run(&spec);
-        let text = ran.text();
-        assert!(text.starts_with(&format!("{machine}\nbuildkitsandbox\n0\n/bin/sh\n")), "{ran:?}");
-        println!("    a step of {platform}: {:?}", begun.elapsed());
+        let script = "uname -m; hostname; id -u; echo $0; cat /proc/sys/fs/binfmt_misc/status 2>&1 | tail -1";
+        for spec in emulated(world, platform, script) {
+            let begun = std::time::Instant::now();
+            let ran = world.run(&spec);
+            let text = ran.text();
+            assert!(text.starts_with(&format!("{machine}\nbuildkitsandbox\n0\n/bin/sh\n")), "{ran:?}");
+            println!("    a step of {platform} by {:?}: {:?}", means(&spec), begun.elapsed());
+        }
     }
 }
 
 fn children_and_scripts_run(world: &World) {
     let script = "printf '#!/bin/sh\\necho script $0 $1\\n' >/tmp/s && chmod +x /tmp/s && /tmp/s arg && cd /tmp && ./s x; \
         i=0; while [ $i -lt 40 ]; do /bin/true & i=$((i+1)); done; wait; echo $(/bin/echo nested $(/bin/uname -m)); ls /proc/1/exe >/dev/null; env -i /bin/sh -c 'exec -a zero /bin/busybox 2>/dev/null | head -0; exit 5'";
-    let Some(spec) = emulated(world, "linux/arm64", script) else { return };
-    let ran = world.run(&spec);
-    assert_eq!((ran.code(), ran.stdout.as_str()), (5, "script /tmp/s arg\nscript ./s x\nnested aarch64\n"), "{ran:?}");
+    for spec in emulated(world, "linux/arm64", script) {
+        let ran = world.run(&spec);
+        let wanted = "script /tmp/s arg\nscript ./s x\nnested aarch64\n";
+        assert_eq!((ran.code(), ran.stdout.as_str()), (5, wanted), "{ran:?}");
+    }
+}
+
+fn every_way_to_execute_works(world: &World) {
+    let script = r#"
+        cd /tmp; mkdir d; cp /bin/busybox d/busybox; ln -s ../bin/busybox link
+        d/busybox echo relative; ./link echo link; cd d && ../d/./busybox echo dots; cd ..
+        printf '#!/bin/sh -e\necho "$0 $# $1 $2"\n' > one; printf '#!/tmp/one an argument  \n' > two; printf '#!two' > three
+        chmod +x one two three
+        ./one a; /tmp/two b; ./three c
+        PATH=/tmp:/bin; one d
+        printf '#! /usr/bin/env sh\necho env $1\n' > four; chmod +x four; ./four e
+        exec 9< /bin/busybox; /proc/self/fd/9 echo descriptor; /dev/fd/9 true && echo devfd; exec 9<&-
+        /proc/self/exe sh -c 'echo self $(uname -m)'
+        (exec -a name sh -c 'echo $0 | head -c 20; echo')
+        sh -c 'cat /proc/$$/comm'; cat /proc/self/comm
+        tr '\0' ' ' < /proc/self/cmdline; echo
+        find /tmp/d -type f -exec busybox basename {} \;
+        echo 1 2 3 | xargs -n 1 busybox echo
+        awk 'BEGIN { while (i++ < 30000) printf "x%d ", i }' | xargs busybox echo | wc -w
+        awk 'BEGIN { while (i++ < 4000) printf "%d ", i }' | xargs -n 4000 busybox echo | wc -w
+        env -i A=1 /bin/busybox env
+    "#;
+    let wanted = "relative\nlink\ndots\n./one 1 a \n/tmp/one 3 an argument /tmp/two\n/tmp/one 4 an argument two\n\
+        /tmp/one 1 d \nenv e\ndescriptor\ndevfd\nself aarch64\nname\nsh\ncat\ntr \\0   \n\
+        busybox\n1\n2\n3\n30000\n4000\nA=1\n";
+    for spec in emulated(world, "linux/arm64", script) {
+        let ran = world.run(&spec);
+        assert_eq!((ran.code(), ran.stdout.as_str()), (0, wanted), "{:?}: {ran:?}", means(&spec));
+    }
+}
+
+fn failures_are_the_kernels(world: &World) {
+    let script = r##"
+        cd /tmp; cp /bin/busybox noexec; chmod 644 noexec; mkdir dir; ln -s loop loop
+        printf '#!/nowhere/sh\n' > orphan; printf '#!/tmp/noexec\n' > barred; printf 'echo text\n' > text; printf '#!\n' > empty
+        chmod +x orphan barred text empty
+        for program in ./none ./noexec ./dir ./loop ./orphan ./barred ./noexec/x; do
+            /bin/busybox env $program 2>&1; echo "$program $?"
+        done
+        ./text; /bin/busybox env ./empty; echo $?
+        printf '#!/tmp/s2\n' > s1; i=2; while [ $i -lt 7 ]; do printf "#!/tmp/s$((i+1))\n" > s$i; i=$((i+1)); done
+        printf '#!/bin/sh\necho deep\n' > s7; chmod +x s?
+        /bin/busybox env ./s7; /bin/busybox env ./s3; /bin/busybox env ./s2 2>&1; echo $?
+        dd if=/dev/zero bs=1k count=200 2>/dev/null | tr '\0' x > big
+        /bin/busybox env A="$(cat big)" true 2>&1; echo $?
+        /bin/busybox echo "$(cat big)" | wc -c
+    "##;
+    let mut texts = Vec::new();
+    for spec in emulated(world, "linux/arm64", script) {
+        let ran = world.run(&spec);
+        assert_eq!(ran.code(), 0, "{:?}: {ran:?}", means(&spec));
+        texts.push(ran.stdout);
+    }
+    for pair in texts.windows(2) {
+        assert_eq!(pair[0], pair[1], "private, then trace");
+        assert!(pair[1].contains("Argument list too long") && pair[1].contains("deep"), "{}", pair[1]);
+    }
 }
 
 fn root_rights_work_under_emulation(world: &World) {
     let script = "touch /f && chown 33:100 /f && chmod 4711 /f && stat -c '%u:%g %a' /f; touch /etc/made; \
         grep -E '^(CapEff|Seccomp:|NoNewPrivs)' /proc/self/status | tr '\\t' ' '; mount -t tmpfs n /mnt 2>/dev/null || echo refused; head -c 3 /dev/zero | wc -c; touch /sys/x 2>/dev/null || echo readonly";
-    let Some(spec) = emulated(world, "linux/arm64", script) else { return };
-    let ran = world.run(&spec);
-    let rest = "CapEff: 00000000a80425fb\nNoNewPrivs: 0\nSeccomp: 2\nrefused\n3\nreadonly";
-    if users::has_one_id() {
-        assert!(ran.text().ends_with(rest), "{ran:?}");
-    } else {
-        assert_eq!(ran.text(), format!("33:100 4711\n{rest}"));
+    for spec in emulated(world, "linux/arm64", script) {
+        let ran = world.run(&spec);
+        let rest = "CapEff: 00000000a80425fb\nNoNewPrivs: 0\nSeccomp: 2\nrefused\n3\nreadonly";
+        if users::has_one_id() {
+            assert!(ran.text().ends_with(rest), "{ran:?}");
+        } else {
+            assert_eq!(ran.text(), format!("33:100 4711\n{rest}"));
+        }
+        assert_eq!(crate::world::tree(&ran.upper), ["etc/", "etc/made", "f"]);
     }
-    assert_eq!(crate::world::tree(&ran.upper), ["etc/", "etc/made", "f"]);
-    if !users::has_one_id() {
-        let mut spec = emulated(world, "linux/arm64", "id -u; id -g; echo $HOME").unwrap();
+    if users::has_one_id() {
+        return;
+    }
+    for mut spec in emulated(world, "linux/arm64", "id -u; id -g; echo $HOME; touch /x 2>/dev/null || sh -c 'echo no $(id -u)'") {
         spec.user = "www-data".to_owned();
-        assert_eq!(world.run(&spec).text(), "33\n33\n/var/www");
+        assert_eq!(world.run(&spec).text(), "33\n33\n/var/www\nno 33");
+    }
+}
+
+fn set_id_programs_give_their_rights(world: &World) {
+    if users::has_one_id() {
+        println!("    skipped: needs more than one id");
+        return;
+    }
+    let script = r#"
+        echo 'root::0:0:root:/root:/bin/sh' > /etc/passwd; echo 'ann::1000:1000:ann:/tmp:/bin/sh' >> /etc/passwd
+        echo 'root::0:0:99999:7:::' > /etc/shadow
+        cp /bin/busybox /bin/idset; rm /bin/su; cp /bin/busybox /bin/su; chmod 4755 /bin/su
+        cp /bin/busybox /bin/group; chgrp 50 /bin/group; chmod 2755 /bin/group
+        cp /bin/busybox /tmp/closed; chmod 711 /tmp/closed; cp /bin/busybox /tmp/mine; chmod 700 /tmp/mine
+        mkdir /tmp/hidden; cp /bin/busybox /tmp/hidden/x; chmod 700 /tmp/hidden
+        su ann -c 'id -u; su -c "id -u; id -g; sh -c "touch /made-by-root; uname -m""; group stat -c %g /proc/self; /tmp/mine true; echo $?; /tmp/hidden/x true; echo $?'
+        stat -c '%u' /made-by-root
+    "#;
+    for spec in emulated(world, "linux/arm64", script) {
+        let ran = world.run(&spec);
+        assert_eq!(ran.text(), "1000\n0\n0\naarch64\n50\n126\n126\n0", "{:?}: {ran:?}", means(&spec));
+    }
+}
+
+fn a_changed_root_is_emulated(world: &World) {
+    let script = r#"
+        mkdir -p /new/bin /new/dev /new/tmp; touch /new/dev/null; cp /bin/busybox /new/bin/sh; cp /bin/busybox /new/bin/uname; cp /bin/busybox /new/bin/env
+        printf '#!/bin/sh\n/bin/uname -m\ncd /tmp; ../bin/uname -s; exit 7\n' > /new/script; chmod +x /new/script
+        chroot /new /script; echo $?
+        chroot /new /bin/sh -c 'i=0; while [ $i -lt 20 ]; do /bin/uname -m & i=$((i+1)); done; wait' | sort | uniq -c | tr -s ' '
+        chroot /new /bin/sh -c '/none; echo $?; trap "echo caught" USR1; kill -USR1 $$; /bin/uname -m; exit 0'
+        ls -A /new | tr '\n' ' '
+    "#;
+    for spec in emulated(world, "linux/arm64", script) {
+        let ran = world.run(&spec);
+        let wanted = "aarch64\nLinux\n7\n 20 aarch64\n127\ncaught\naarch64\nbin dev script tmp";
+        assert_eq!(ran.text().trim_end(), wanted, "{:?}: {ran:?}", means(&spec));
+    }
+}
+
+fn many_children_at_once(world: &World) {
+    let script = "i=0; while [ $i -lt 200 ]; do (/bin/sleep 0.2; /bin/echo $i) & i=$((i+1)); done | sort -n | tail -1; wait; \
+        i=0; while [ $i -lt 100 ]; do /bin/true; i=$((i+1)); done; echo done";
+    for spec in emulated(world, "linux/arm64", script) {
+        let begun = std::time::Instant::now();
+        let ran = world.run(&spec);
+        assert_eq!(ran.text(), "199\ndone", "{:?}: {ran:?}", means(&spec));
+        println!("    200 children at once and 100 in a row by {:?}: {:?}", means(&spec), begun.elapsed());
+    }
+}
+
+fn signals_and_stops_pass(world: &World) {
+    let script = r#"
+        trap 'echo got usr1' USR1; kill -USR1 $$
+        sleep 30 & pid=$!; kill -STOP $pid; sleep 0.1; grep -o 'State:.*[TtS]' /proc/$pid/status | cut -c 8; kill -CONT $pid; sleep 0.1
+        grep -o 'State:.*[TtS]' /proc/$pid/status | cut -c 8; kill $pid; wait $pid; echo $?
+        sh -c 'kill -SEGV $$'; echo $?
+        kill -ABRT $$
+    "#;
+    for spec in emulated(world, "linux/arm64", script) {
+        let ran = world.run(&spec);
+        // A stopped process that is followed is said to be stopped by its follower.
+        let text = ran.stdout.replace("\nt\n", "\nT\n");
+        assert_eq!(text, "got usr1\nT\nS\n143\n139\n", "{:?}: {ran:?}", means(&spec));
+        assert_eq!((ran.code(), ran.outcome.as_ref().unwrap().signal), (134, Some(6)), "{ran:?}");
+    }
+}
+
+fn insecure_steps_are_emulated(world: &World) {
+    for mut spec in emulated(world, "linux/arm64", "/bin/uname -m; grep -c . /proc/self/mounts >/dev/null && echo fine") {
+        spec.security = crossdock_llb::Security::Insecure;
+        assert_eq!(world.run(&spec).text(), "aarch64\nfine", "{:?}", means(&spec));
     }
 }
 
@@ -97,8 +244,9 @@ fn the_hosts_table_is_untouched(world: &World) {
         names
     };
     let before = names();
-    let Some(spec) = emulated(world, "linux/arm64", "true") else { return };
-    assert_eq!(world.run(&spec).text(), "");
+    for spec in emulated(world, "linux/arm64", "true") {
+        assert_eq!(world.run(&spec).text(), "");
+    }
     assert_eq!(names(), before);
     assert!(!names().iter().any(|name| name.to_string_lossy().contains("crossdock")));
 }

@@ -102,7 +102,7 @@ fn set_uid_programs_and_file_capabilities_work(world: &World) {
     }
     let spec = tiny(world, "setcap", 0o755, &set_capability_code());
     assert_eq!(world.run(&spec).code(), 0);
-    if let Some(emulator) = crate::emulating::emulator("linux/arm64") {
+    for emulator in crate::emulating::emulators("linux/arm64") {
         let mut spec = tiny(world, "setcap", 0o755, &set_capability_code());
         spec.emulator = Some(emulator);
         assert_eq!(world.run(&spec).code(), 0);
