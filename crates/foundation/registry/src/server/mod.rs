@@ -16,6 +16,7 @@ mod uploads;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -48,12 +49,14 @@ pub struct ServerOptions {
     pub login: Option<BasicLogin>,
     /// Misbehaviour for tests.
     pub faults: Option<Faults>,
+    /// Only this repository is there, and only for reading; nothing tells its name.
+    pub only: Option<String>,
 }
 
 impl ServerOptions {
     /// A server on a free port of loopback that lets everybody in.
     pub fn local(store: Store) -> Self {
-        Self { store, address: SocketAddr::from(([127, 0, 0, 1], 0)), login: None, faults: None }
+        Self { store, address: SocketAddr::from(([127, 0, 0, 1], 0)), login: None, faults: None, only: None }
     }
 }
 
@@ -63,6 +66,7 @@ pub struct Server {
     runtime: Option<Runtime>,
     stop: Option<oneshot::Sender<()>>,
     stopped: Option<std::sync::mpsc::Receiver<()>>,
+    requests: Arc<AtomicU64>,
 }
 
 /// What all requests share.
@@ -73,6 +77,8 @@ struct Shared {
     uploads: Uploads,
     login: Option<BasicLogin>,
     faults: Option<Faults>,
+    only: Option<String>,
+    requests: Arc<AtomicU64>,
 }
 
 impl Server {
@@ -96,12 +102,15 @@ impl Server {
             let _inside = runtime.enter();
             Guarding::new(tokio::net::TcpListener::from_std(listener).map_err(bind)?)
         };
+        let requests = Arc::new(AtomicU64::new(0));
         let shared = Arc::new(Shared {
             store: options.store,
             lease,
             uploads: Uploads::default(),
             login: options.login,
             faults: options.faults,
+            only: options.only,
+            requests: Arc::clone(&requests),
         });
         let service = Router::new()
             .fallback(serve_request)
@@ -117,7 +126,7 @@ impl Server {
             let _ = axum::serve(listener, service).with_graceful_shutdown(until).await;
             let _ = report.send(());
         });
-        Ok(Self { address, runtime: Some(runtime), stop: Some(stop), stopped: Some(stopped) })
+        Ok(Self { address, runtime: Some(runtime), stop: Some(stop), stopped: Some(stopped), requests })
     }
 
     /// Where it listens.
@@ -128,6 +137,11 @@ impl Server {
     /// `127.0.0.1:4711`, as it stands in references.
     pub fn host(&self) -> String {
         self.address.to_string()
+    }
+
+    /// Requests that came in so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// Ends requests under way within a few seconds, and the server.
@@ -170,6 +184,7 @@ async fn serve_request(
 }
 
 async fn answer_request(shared: &Shared, request: Request) -> Response {
+    shared.requests.fetch_add(1, Ordering::Relaxed);
     if let Some(login) = &shared.login
         && !login.accepts(request.headers())
     {
@@ -177,10 +192,20 @@ async fn answer_request(shared: &Shared, request: Request) -> Response {
     }
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let outcome = match Route::parse(request.uri().path()) {
+        Some(route) if !shared.shows(&route, request.method().as_str()) => Err(Refusal::not_found()),
         Some(route) => dispatch(shared, route, &query, request).await,
         None => Err(Refusal::not_found()),
     };
     as_response(outcome)
+}
+
+impl Shared {
+    /// Whether a server of one repository answers this at all.
+    fn shows(&self, route: &Route, method: &str) -> bool {
+        let Some(only) = &self.only else { return true };
+        matches!(method, "GET" | "HEAD")
+            && (*route == Route::Base || route.name().is_some_and(|name| name == only.as_str()))
+    }
 }
 
 async fn dispatch(shared: &Shared, route: Route, query: &Query, request: Request) -> Result<Response, Refusal> {

@@ -188,6 +188,23 @@ pub fn repositories(store: &Store) -> Result<Vec<String>, ContentError> {
     Ok(sorted(keys.iter().filter_map(|rest| rest.split('@').next()).map(str::to_owned)))
 }
 
+/// Takes whole repositories away: every row of those whose name is meant. The blobs stay while anything else needs them.
+///
+/// # Errors
+/// Those of the store.
+pub fn forget(store: &Store, is_meant: &dyn Fn(&str) -> bool) -> Result<(), ContentError> {
+    let keys = keys_with(store, ROW_PREFIX)?;
+    let meant = keys.iter().filter(|rest| {
+        let name = rest.split_once('/').map(|(_, named)| named).unwrap_or_default();
+        // Digests stand behind `@`, tags behind the last colon; names have neither.
+        let name = name.split(['@', ':']).next().unwrap_or_default();
+        is_meant(name)
+    });
+    let keys: Vec<String> = meant.map(|rest| format!("{ROW_PREFIX}{rest}")).collect();
+    let changes: Vec<Change<'_>> = keys.iter().map(|key| Change::Remove(Space::Image, key)).collect();
+    if changes.is_empty() { Ok(()) } else { store.apply(&changes) }
+}
+
 fn keys_with(store: &Store, prefix: &str) -> Result<Vec<String>, ContentError> {
     let rows = store.scan(Space::Image)?;
     Ok(rows.into_iter().filter_map(|(key, _)| key.strip_prefix(prefix).map(str::to_owned)).collect())
