@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use crossdock_emulation::{Host, Means};
 use crossdock_executor::keeper::{ExecStdio, Layers as Directories};
-use crossdock_executor::sandbox::{EmulatorSpec, ExecOutcome, ExecSpec, RootSpec, UpperSpec};
+use crossdock_executor::sandbox::{EmulatorMeans, EmulatorSpec, ExecOutcome, ExecSpec, RootSpec, UpperSpec};
 use crossdock_executor::{Cancel, ExecutorError, HostPath, KeeperMode};
 use crossdock_image::LayerId;
 use crossdock_llb::{ExecOp, Vertex};
