@@ -50,7 +50,9 @@ impl FromStr for Force {
             "host" => Ok(Self::Host),
             "trace" => Ok(Self::Trace),
             "off" | "none" => Ok(Self::Off),
-            other => Err(format!("CROSSDOCK_EMULATION={other} is not understood; it can be private, host, trace or off")),
+            other => {
+                Err(format!("CROSSDOCK_EMULATION={other} is not understood; it can be private, host, trace or off"))
+            }
         }
     }
 }
@@ -191,15 +193,19 @@ impl Host {
             Some(Force::Host) => {
                 self.host(architecture).map_err(|reason| self.no_means(platform, architecture, reason, Vec::new()))
             }
-            Some(Force::Trace) => self
-                .trace(architecture)
-                .map_err(|(reason, tried)| self.no_means(platform, architecture, reason, tried)),
+            Some(Force::Trace) => {
+                self.trace(architecture).map_err(|(reason, tried)| self.no_means(platform, architecture, reason, tried))
+            }
             None => self.first_of_all(platform, architecture),
         }
     }
 
     /// Private, else what the host has registered, else trace.
-    fn first_of_all(&self, platform: &Platform, architecture: &'static Architecture) -> Result<Means, Box<NoEmulation>> {
+    fn first_of_all(
+        &self,
+        platform: &Platform,
+        architecture: &'static Architecture,
+    ) -> Result<Means, Box<NoEmulation>> {
         let (private_reason, private_tried) = match self.private(architecture) {
             Ok(means) => return Ok(means),
             Err(refusal) => refusal,

@@ -134,6 +134,7 @@ impl Host {
                 trial::by_kernel(architecture)
             }
             Ok(Means::Private(emulator)) => report.emulated(How::Private, emulator, architecture),
+            Ok(Means::Trace(emulator)) => report.emulated(How::Trace, emulator, architecture),
             Ok(Means::Host { entry }) => {
                 report.how = How::Registered;
                 let found = self.table().entries.iter().find(|known| known.name == entry);

@@ -11,7 +11,7 @@ pub struct BinfmtArgs {
     /// Remove registered emulators: architectures, names, or patterns of names
     #[arg(long, value_name = "ARCH,…", value_delimiter = ',')]
     pub uninstall: Vec<String>,
-    /// Register again after each start of the machine; with --uninstall: no longer
+    /// Also after each start of the machine, or no longer
     #[arg(long)]
     pub persistent: bool,
     /// Show the state as JSON
