@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crossdock_exporter::OutputSpec;
 use crossdock_frontend::options::Options;
 use crossdock_frontend::outcome::{BuildOutcome, PlatformImage, SourceFile};
+use crossdock_frontend::{Answer, Call};
 use crossdock_image::Annotations;
 use crossdock_llb::Definition;
 use crossdock_oci::Reference;
@@ -97,6 +98,31 @@ impl Build {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// Answers a question about the Dockerfile of a request; `shown` is the file's name in texts. No step runs.
+    ///
+    /// # Errors
+    /// When the Dockerfile cannot be read, or is wrong and the question was not what is wrong with it.
+    pub fn call(
+        engine: &Engine,
+        request: &BuildRequest,
+        call: Call,
+        shown: &str,
+        progress: &Progress,
+    ) -> Result<Answer, BuildError> {
+        let lease = engine.store().lease()?;
+        let locals = Locals::new(engine.store(), &request.contexts);
+        let steps = Arc::new(Steps::new(engine, &lease, progress, locals, Given::default()));
+        let solver = Solver::start(Arc::clone(&steps), SolverOptions { parallel_executions_max: None });
+        let _stop = engine.stop.on_cancel(solver.canceller());
+        let bridge = EngineBridge::new(steps, solver);
+        let answer = crossdock_frontend::call(&bridge, &request.options, call, shown).map_err(|error| {
+            if engine.is_cancelled() { BuildError::Cancelled } else { BuildError::Frontend(Box::new(error)) }
+        });
+        let EngineBridge { solver, .. } = bridge;
+        solver.close();
+        answer
     }
 
     fn once(engine: &Engine, request: &BuildRequest, progress: &Progress) -> Result<BuildReport, BuildFailure> {

@@ -118,7 +118,7 @@ pub(crate) fn shown(word: &str) -> String {
 }
 
 /// Whether a file begins like an archive: compressed, or a tar whose first header adds up.
-fn is_archive(head: &[u8]) -> bool {
+pub fn is_archive(head: &[u8]) -> bool {
     match head {
         [b'B', b'Z', b'h', ..] | [0x1f, 0x8b, 0x08, ..] | [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => true,
         [0x28, 0xb5, 0x2f, 0xfd, ..] => true,

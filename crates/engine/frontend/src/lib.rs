@@ -27,6 +27,7 @@ pub use bridge::{
 };
 pub use build::build;
 pub use call::{Answer, Call, call};
+pub use context::is_archive;
 pub use error::{ErrorKind, FrontendError, MissingPlatform};
 pub use options::{Entitlements, NoCache, Options};
 pub use outcome::{BaseImage, BuildOutcome, IgnoreFile, PlatformImage, SourceFile};

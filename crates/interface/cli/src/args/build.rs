@@ -156,27 +156,16 @@ impl LaterArgs {
     pub fn given(&self) -> Vec<&'static str> {
         let text = |value: &Option<String>| value.is_some();
         let list = |values: &[String]| !values.is_empty();
-        let network = self.network.as_deref().is_some_and(|mode| mode != "default");
         // Attestations are off unless asked for: saying so is no wish.
         let off = |value: &Option<String>| value.as_deref().is_some_and(|value| parse_flag(value) != Ok(false));
         [
-            ("--no-cache-filter", list(&self.no_cache_filter)),
-            ("--secret", list(&self.secret)),
-            ("--ssh", list(&self.ssh)),
             ("--cache-from", list(&self.cache_from)),
             ("--cache-to", list(&self.cache_to)),
             ("--build-context", list(&self.build_context)),
-            ("--network", network),
-            ("--add-host", list(&self.add_host)),
-            ("--allow", list(&self.allow)),
             ("--attest", list(&self.attest)),
             ("--provenance", off(&self.provenance)),
             ("--sbom", off(&self.sbom)),
-            ("--call", self.call.as_deref().is_some_and(|call| call != "build")),
-            ("--check", self.check),
             ("--cgroup-parent", text(&self.cgroup_parent)),
-            ("--shm-size", text(&self.shm_size)),
-            ("--ulimit", list(&self.ulimit)),
             ("--resource", list(&self.resource)),
             ("--policy", list(&self.policy)),
             ("--memory", text(&self.memory)),
