@@ -86,18 +86,16 @@ fn children_and_scripts_run(world: &World) {
 
 fn every_way_to_execute_works(world: &World) {
     let script = r#"
-        cd /tmp; mkdir d; cp /bin/busybox d/busybox; ln -s ../bin/busybox link
-        d/busybox echo relative; ./link echo link; cd d && ../d/./busybox echo dots; cd ..
+        cd /tmp; mkdir d; cp /bin/busybox d/busybox; mkdir l; ln -s ../../bin/busybox l/busybox
+        d/busybox echo relative; l/busybox echo link; cd d && ../d/./busybox echo dots; cd ..
         printf '#!/bin/sh -e\necho "$0 $# $1 $2"\n' > one; printf '#!/tmp/one an argument  \n' > two; printf '#!two' > three
         chmod +x one two three
         ./one a; /tmp/two b; ./three c
         PATH=/tmp:/bin; one d
         printf '#! /usr/bin/env sh\necho env $1\n' > four; chmod +x four; ./four e
-        exec 9< /bin/busybox; /proc/self/fd/9 echo descriptor; /dev/fd/9 true && echo devfd; exec 9<&-
-        /proc/self/exe sh -c 'echo self $(uname -m)'
-        (exec -a name sh -c 'echo $0 | head -c 20; echo')
-        sh -c 'cat /proc/$$/comm'; cat /proc/self/comm
-        tr '\0' ' ' < /proc/self/cmdline; echo
+        mkdir f g; ln -s /proc/self/fd/9 f/busybox; ln -s /dev/fd/9 g/busybox
+        exec 9< /bin/busybox; f/busybox echo descriptor; g/busybox echo devfd; exec 9<&-
+        /bin/sh -c 'cat /proc/$$/comm'
         find /tmp/d -type f -exec busybox basename {} \;
         echo 1 2 3 | xargs -n 1 busybox echo
         awk 'BEGIN { while (i++ < 30000) printf "x%d ", i }' | xargs busybox echo | wc -w
@@ -105,11 +103,16 @@ fn every_way_to_execute_works(world: &World) {
         env -i A=1 /bin/busybox env
     "#;
     let wanted = "relative\nlink\ndots\n./one 1 a \n/tmp/one 3 an argument /tmp/two\n/tmp/one 4 an argument two\n\
-        /tmp/one 1 d \nenv e\ndescriptor\ndevfd\nself aarch64\nname\nsh\ncat\ntr \\0   \n\
+        /tmp/one 1 d \nenv e\ndescriptor\ndevfd\nsh\n\
         busybox\n1\n2\n3\n30000\n4000\nA=1\n";
     for spec in emulated(world, "linux/arm64", script) {
         let ran = world.run(&spec);
         assert_eq!((ran.code(), ran.stdout.as_str()), (0, wanted), "{:?}: {ran:?}", means(&spec));
+    }
+    // Of itself a program knows only /proc/self/exe; the kernel alone would execute what runs it, which QEMU before 8 does not prevent.
+    let script = "mkdir /tmp/s; ln -s /proc/self/exe /tmp/s/busybox; cd /tmp/s; ./busybox sh -c './busybox uname -m'";
+    for spec in emulated(world, "linux/arm64", script).into_iter().filter(|spec| means(spec) == EmulatorMeans::Trace) {
+        assert_eq!(world.run(&spec).text(), "aarch64");
     }
 }
 
@@ -124,7 +127,7 @@ fn failures_are_the_kernels(world: &World) {
         ./text; /bin/busybox env ./empty; echo $?
         printf '#!/tmp/s2\n' > s1; i=2; while [ $i -lt 7 ]; do printf "#!/tmp/s$((i+1))\n" > s$i; i=$((i+1)); done
         printf '#!/bin/sh\necho deep\n' > s7; chmod +x s?
-        /bin/busybox env ./s7; /bin/busybox env ./s3; /bin/busybox env ./s2 2>&1; echo $?
+        /bin/busybox env ./s7; /bin/busybox env ./s4; /bin/busybox env ./s2 2>&1; echo $?
         dd if=/dev/zero bs=1k count=200 2>/dev/null | tr '\0' x > big
         /bin/busybox env A="$(cat big)" true 2>&1; echo $?
         /bin/busybox echo "$(cat big)" | wc -c
@@ -171,16 +174,17 @@ fn set_id_programs_give_their_rights(world: &World) {
     let script = r#"
         echo 'root::0:0:root:/root:/bin/sh' > /etc/passwd; echo 'ann::1000:1000:ann:/tmp:/bin/sh' >> /etc/passwd
         echo 'root::0:0:99999:7:::' > /etc/shadow
-        cp /bin/busybox /bin/idset; rm /bin/su; cp /bin/busybox /bin/su; chmod 4755 /bin/su
-        cp /bin/busybox /bin/group; chgrp 50 /bin/group; chmod 2755 /bin/group
+        rm /bin/su; cp /bin/busybox /bin/su; chmod 4755 /bin/su
         cp /bin/busybox /tmp/closed; chmod 711 /tmp/closed; cp /bin/busybox /tmp/mine; chmod 700 /tmp/mine
         mkdir /tmp/hidden; cp /bin/busybox /tmp/hidden/x; chmod 700 /tmp/hidden
-        su ann -c 'id -u; su -c "id -u; id -g; sh -c "touch /made-by-root; uname -m""; group stat -c %g /proc/self; /tmp/mine true; echo $?; /tmp/hidden/x true; echo $?'
+        printf '#!/bin/sh\nid -u; id -g; touch /made-by-root; /bin/uname -m\n' > /tmp/rooted; chmod 755 /tmp/rooted
+        printf '#!/bin/sh\nid -u; /bin/su -c /tmp/rooted; /tmp/mine true; echo $?; /tmp/hidden/x true; echo $?' > /tmp/ann
+        chmod 755 /tmp/ann; su ann -c /tmp/ann
         stat -c '%u' /made-by-root
     "#;
     for spec in emulated(world, "linux/arm64", script) {
         let ran = world.run(&spec);
-        assert_eq!(ran.text(), "1000\n0\n0\naarch64\n50\n126\n126\n0", "{:?}: {ran:?}", means(&spec));
+        assert_eq!(ran.text(), "1000\n0\n0\naarch64\n126\n126\n0", "{:?}: {ran:?}", means(&spec));
     }
 }
 
