@@ -86,7 +86,7 @@ pub fn before_run(engine: &Engine, name: &str, command: &[String]) -> Result<Ans
         Err(error) => {
             let name = reference.familiar();
             let work = if table.is_some() { "registers the emulators" } else { "answers" };
-            say(&format!("WARNING: {name} cannot be pulled ({error}); crossdock {work} itself"));
+            say(&format!("WARNING: {name} cannot be pulled ({}); crossdock {work} itself", one_line(&error)));
             do_work(helper, command, table)?;
             Ok(Answer::Done)
         }
@@ -99,7 +99,11 @@ pub fn stand_in(engine: &Engine, reference: &Reference, reason: &dyn std::fmt::D
     let name = reference.familiar();
     match image::make(engine, reference, cpu) {
         Ok((image, emulator)) => {
-            say(&format!("WARNING: {name} cannot be pulled ({reason}); it is made from {}", emulator.display()));
+            say(&format!(
+                "WARNING: {name} cannot be pulled ({}); it is made from {}",
+                one_line(reason),
+                emulator.display()
+            ));
             Some(image)
         }
         Err(error) => {
@@ -107,6 +111,12 @@ pub fn stand_in(engine: &Engine, reference: &Reference, reason: &dyn std::fmt::D
             None
         }
     }
+}
+
+/// A message of several lines in one.
+fn one_line(error: &dyn std::fmt::Display) -> String {
+    let text = error.to_string();
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 fn do_work(helper: Helper, command: &[String], table: Option<Table>) -> Result<(), CliError> {
