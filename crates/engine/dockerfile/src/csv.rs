@@ -12,7 +12,7 @@ pub enum CsvError {
 }
 
 /// Splits at commas; a field in double quotes may hold commas and, doubled, quotes.
-pub(crate) fn fields(text: &str) -> Result<Vec<String>, CsvError> {
+pub fn fields(text: &str) -> Result<Vec<String>, CsvError> {
     if text.is_empty() {
         return Err(CsvError::Empty);
     }

@@ -4,6 +4,7 @@
 //! every error names the lines it is about. Grammar and texts follow spec/dockerfile.md §1, §2, §6, §11 and §12.
 
 pub mod check;
+pub mod csv;
 pub mod error;
 pub mod excerpt;
 pub mod expand;
@@ -14,7 +15,7 @@ pub mod mount;
 pub mod stage;
 pub mod suggest;
 
-mod csv;
+
 mod directive;
 mod duration;
 mod flags;
