@@ -4,7 +4,7 @@
 
 mod config;
 mod of_file;
-mod rules;
+pub mod rules;
 
 pub use config::{CheckConfig, CheckError};
 pub use of_file::findings_of_file;

@@ -15,7 +15,6 @@ pub mod mount;
 pub mod stage;
 pub mod suggest;
 
-
 mod directive;
 mod duration;
 mod flags;

@@ -17,7 +17,8 @@ mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crossdock_dockerfile::{Command, Dockerfile, ExpandError, Expander, LineRange, Rule, suggest};
+use crossdock_dockerfile::check::rules;
+use crossdock_dockerfile::{Command, Dockerfile, ExpandError, Expander, LineRange, Rule};
 use crossdock_llb::{Edge, Graph, Location, Metadata, Op, SourceOp};
 use crossdock_oci::{Platform, Timestamp};
 
@@ -189,10 +190,8 @@ impl<'a> Lowering<'a> {
         if let Some(found) = found
             && (found.os != platform.os || found.architecture != platform.architecture)
         {
-            let text = format!(
-                "Base image {} was pulled with platform \"{found}\", expected \"{platform}\" for current build",
-                name.written
-            );
+            let (found, expected) = (found.to_string(), platform.to_string());
+            let text = rules::invalid_base_image_platform::text(&name.written, &found, &expected);
             self.report(Rule::InvalidBaseImagePlatform, text);
         }
         state.base = Some(BaseImage { reference: image.reference.clone(), digest: image.digest });
@@ -283,11 +282,7 @@ impl<'a> Lowering<'a> {
             if state.declares(name) || NO_ENVIRONMENT.contains(&name.as_str()) {
                 continue;
             }
-            let mut text = format!("Usage of undefined variable '${name}'");
-            if let Some(near) = suggest::nearest(name, state.environment.names()) {
-                text.push_str(&format!(" (did you mean ${near}?)"));
-            }
-            self.report(Rule::UndefinedVar, text);
+            self.report(Rule::UndefinedVar, rules::undefined_var::text(name, state.environment.names()));
         }
         Ok(expansion.text)
     }

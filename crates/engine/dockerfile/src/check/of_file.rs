@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::rules::{self, consistent_instruction_casing};
 use super::{Finding, Rule};
 use crate::instruction::{Command, Instruction};
 use crate::stage::{Dockerfile, Stage};
 use crate::{CheckConfig, LineRange};
-
-/// Words that mean something else in FROM and COPY.
-const RESERVED: [&str; 2] = ["context", "scratch"];
 
 /// All findings that count, in the order the reference reports them: while parsing, then over stages, then casing.
 pub fn findings_of_file(file: &Dockerfile, config: &CheckConfig) -> Vec<Finding> {
@@ -19,7 +17,7 @@ pub fn findings_of_file(file: &Dockerfile, config: &CheckConfig) -> Vec<Finding>
         }
     };
     for lines in &file.empty_continuations {
-        add(Finding::new(Rule::NoEmptyContinuation, "Empty continuation line", *lines), &[]);
+        add(Finding::new(Rule::NoEmptyContinuation, rules::no_empty_continuation::text(), *lines), &[]);
     }
     for arg in &file.global_args {
         let names: Vec<&str> = arg.definitions.iter().map(|definition| definition.name.as_str()).collect();
@@ -39,20 +37,12 @@ pub fn findings_of_file(file: &Dockerfile, config: &CheckConfig) -> Vec<Finding>
 type Add<'a> = dyn FnMut(Finding, &[String]) + 'a;
 
 fn check_from(stage: &Stage, add: &mut Add<'_>) {
-    if let Some(name) = &stage.name_written
-        && *name != name.to_lowercase()
-    {
-        let text = format!("Stage name '{name}' should be lowercase");
+    if let Some(text) = stage.name_written.as_deref().and_then(rules::stage_name_casing::text) {
         add(Finding::new(Rule::StageNameCasing, text, stage.lines), &stage.comments);
     }
-    if let Some(word) = &stage.as_keyword
-        && let Some(is_lower) = casing(&stage.keyword)
-    {
-        let wanted = if is_lower { word.to_lowercase() } else { word.to_uppercase() };
-        if *word != wanted {
-            let text = format!("'{word}' and '{}' keywords' casing do not match", stage.keyword);
-            add(Finding::new(Rule::FromAsCasing, text, stage.lines), &stage.comments);
-        }
+    let as_keyword = stage.as_keyword.as_deref();
+    if let Some(text) = as_keyword.and_then(|word| rules::from_as_casing::text(&stage.keyword, word)) {
+        add(Finding::new(Rule::FromAsCasing, text, stage.lines), &stage.comments);
     }
     if let Some(name) = &stage.name {
         check_description("FROM", &[name], &stage.comments, stage.lines, add);
@@ -62,7 +52,7 @@ fn check_from(stage: &Stage, add: &mut Add<'_>) {
 fn check_instruction(instruction: &Instruction, add: &mut Add<'_>) {
     match &instruction.command {
         Command::Maintainer(_) => {
-            let text = "Maintainer instruction is deprecated in favor of using label";
+            let text = rules::maintainer_deprecated::text();
             add(Finding::new(Rule::MaintainerDeprecated, text, instruction.lines), &instruction.comments);
         }
         Command::Arg(definitions) => {
@@ -74,36 +64,24 @@ fn check_instruction(instruction: &Instruction, add: &mut Add<'_>) {
 }
 
 fn check_description(keyword: &str, names: &[&str], comments: &[String], lines: LineRange, add: &mut Add<'_>) {
-    let (Some(comment), Some(first)) = (comments.last(), names.first()) else { return };
-    if names.contains(&comment.split(' ').next().unwrap_or_default()) {
-        return;
+    let Some(comment) = comments.last() else { return };
+    if let Some(text) = rules::invalid_definition_description::text(keyword, names, comment) {
+        add(Finding::new(Rule::InvalidDefinitionDescription, text, lines), comments);
     }
-    let name = if names.len() > 1 { "<arg_key>" } else { first };
-    let text = format!("Comment for {keyword} should follow the format: `# {name} <description>`");
-    add(Finding::new(Rule::InvalidDefinitionDescription, text, lines), comments);
 }
 
 fn check_stage_names(file: &Dockerfile, add: &mut Add<'_>) {
     let mut seen: BTreeSet<&str> = BTreeSet::new();
     for stage in &file.stages {
         let Some(name) = &stage.name else { continue };
-        if RESERVED.contains(&name.as_str()) {
-            let text = format!("Stage name should not use the same name as reserved stage \"{name}\"");
+        if let Some(text) = rules::reserved_stage_name::text(name) {
             add(Finding::new(Rule::ReservedStageName, text, stage.lines), &[]);
         }
         if !seen.insert(name) {
-            let text = format!("Duplicate stage name \"{name}\", stage names should be unique");
+            let text = rules::duplicate_stage_name::text(name);
             add(Finding::new(Rule::DuplicateStageName, text, stage.lines), &[]);
         }
     }
-}
-
-/// Whether a word is all lower or all upper case; `None` for a mixture.
-fn casing(word: &str) -> Option<bool> {
-    if word == word.to_lowercase() {
-        return Some(true);
-    }
-    (word == word.to_uppercase()).then_some(false)
 }
 
 fn check_casing(file: &Dockerfile, add: &mut Add<'_>) {
@@ -115,13 +93,9 @@ fn check_casing(file: &Dockerfile, add: &mut Add<'_>) {
             std::iter::once((stage.keyword.as_str(), stage.lines)).chain(below)
         })
         .collect();
-    let lower = keywords.iter().filter(|(word, _)| casing(word) == Some(true)).count();
-    let upper = keywords.iter().filter(|(word, _)| casing(word) == Some(false)).count();
-    let wants_lower = lower > upper;
+    let wanted = consistent_instruction_casing::majority(keywords.iter().map(|(word, _)| *word));
     for (word, lines) in keywords {
-        if casing(word) != Some(wants_lower) {
-            let wanted = if wants_lower { "lowercase" } else { "uppercase" };
-            let text = format!("Command '{word}' should match the case of the command majority ({wanted})");
+        if let Some(text) = consistent_instruction_casing::text(word, wanted) {
             add(Finding::new(Rule::ConsistentInstructionCasing, text, lines), &[]);
         }
     }

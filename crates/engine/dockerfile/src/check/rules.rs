@@ -1,4 +1,27 @@
-//! In: nothing. Out: the table of checks. Never: when a check applies.
+//! In: nothing. Out: the table of checks, each in a file of its own, and the words of their findings. Never: when a check applies; who reports it knows.
+
+pub mod consistent_instruction_casing;
+pub mod copy_ignored_file;
+pub mod duplicate_stage_name;
+pub mod expose_invalid_format;
+pub mod expose_proto_casing;
+pub mod from_as_casing;
+pub mod from_platform_flag_const_disallowed;
+pub mod invalid_base_image_platform;
+pub mod invalid_default_arg_in_from;
+pub mod invalid_definition_description;
+pub mod json_args_recommended;
+pub mod legacy_key_value_format;
+pub mod maintainer_deprecated;
+pub mod multiple_instructions_disallowed;
+pub mod no_empty_continuation;
+pub mod redundant_target_platform;
+pub mod reserved_stage_name;
+pub mod secrets_used_in_arg_or_env;
+pub mod stage_name_casing;
+pub mod undefined_arg_in_from;
+pub mod undefined_var;
+pub mod workdir_relative_path;
 
 use crate::LineRange;
 
@@ -29,6 +52,14 @@ pub enum Rule {
     ExposeInvalidFormat,
 }
 
+/// What is the same for all findings of a rule.
+pub(crate) struct RuleRow {
+    name: &'static str,
+    /// Last part of its address; empty where nothing is explained.
+    slug: &'static str,
+    description: &'static str,
+}
+
 /// A check that found something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -45,20 +76,61 @@ impl Finding {
     }
 }
 
+/// The letters of a keyword.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Casing {
+    Lower,
+    Upper,
+}
+
+/// Whether a word is all lower or all upper case; `None` for a mixture.
+pub(crate) fn casing(word: &str) -> Option<Casing> {
+    if word == word.to_lowercase() {
+        return Some(Casing::Lower);
+    }
+    (word == word.to_uppercase()).then_some(Casing::Upper)
+}
+
 impl Rule {
+    /// Every check.
+    pub const ALL: [Self; 22] = [
+        Self::StageNameCasing,
+        Self::FromAsCasing,
+        Self::NoEmptyContinuation,
+        Self::ConsistentInstructionCasing,
+        Self::DuplicateStageName,
+        Self::ReservedStageName,
+        Self::JsonArgsRecommended,
+        Self::MaintainerDeprecated,
+        Self::UndefinedArgInFrom,
+        Self::WorkdirRelativePath,
+        Self::UndefinedVar,
+        Self::MultipleInstructionsDisallowed,
+        Self::LegacyKeyValueFormat,
+        Self::InvalidBaseImagePlatform,
+        Self::RedundantTargetPlatform,
+        Self::SecretsUsedInArgOrEnv,
+        Self::InvalidDefaultArgInFrom,
+        Self::FromPlatformFlagConstDisallowed,
+        Self::CopyIgnoredFile,
+        Self::InvalidDefinitionDescription,
+        Self::ExposeProtoCasing,
+        Self::ExposeInvalidFormat,
+    ];
+
     /// The name as users write it in `skip=`.
     pub const fn name(self) -> &'static str {
-        self.row().0
+        self.row().name
     }
 
     /// What the rule asks for.
     pub const fn description(self) -> &'static str {
-        self.row().2
+        self.row().description
     }
 
     /// Where the rule is explained; empty where nothing is.
     pub fn url(self) -> String {
-        let slug = self.row().1;
+        let slug = self.row().slug;
         if slug.is_empty() { String::new() } else { format!("https://docs.docker.com/go/dockerfile/rule/{slug}/") }
     }
 
@@ -67,95 +139,30 @@ impl Rule {
         matches!(self, Self::InvalidDefinitionDescription)
     }
 
-    /// Name, last part of the address, description.
-    const fn row(self) -> (&'static str, &'static str, &'static str) {
+    const fn row(self) -> &'static RuleRow {
         match self {
-            Self::StageNameCasing => ("StageNameCasing", "stage-name-casing", "Stage names should be lowercase"),
-            Self::FromAsCasing => {
-                ("FromAsCasing", "from-as-casing", "The 'as' keyword should match the case of the 'from' keyword")
-            }
-            Self::NoEmptyContinuation => (
-                "NoEmptyContinuation",
-                "no-empty-continuation",
-                "Empty continuation lines will become errors in a future release",
-            ),
-            Self::ConsistentInstructionCasing => (
-                "ConsistentInstructionCasing",
-                "consistent-instruction-casing",
-                "All commands within the Dockerfile should use the same casing (either upper or lower)",
-            ),
-            Self::DuplicateStageName => ("DuplicateStageName", "duplicate-stage-name", "Stage names should be unique"),
-            Self::ReservedStageName => {
-                ("ReservedStageName", "reserved-stage-name", "Reserved words should not be used as stage names")
-            }
-            Self::JsonArgsRecommended => (
-                "JSONArgsRecommended",
-                "json-args-recommended",
-                "JSON arguments recommended for ENTRYPOINT/CMD to prevent unintended behavior related to OS signals",
-            ),
-            Self::MaintainerDeprecated => (
-                "MaintainerDeprecated",
-                "maintainer-deprecated",
-                "The MAINTAINER instruction is deprecated, use a label instead to define an image author",
-            ),
-            Self::UndefinedArgInFrom => {
-                ("UndefinedArgInFrom", "undefined-arg-in-from", "FROM command must use declared ARGs")
-            }
-            Self::WorkdirRelativePath => (
-                "WorkdirRelativePath",
-                "workdir-relative-path",
-                "Relative workdir without an absolute workdir declared within the build can have unexpected results if the base image changes",
-            ),
-            Self::UndefinedVar => ("UndefinedVar", "undefined-var", "Variables should be defined before their use"),
-            Self::MultipleInstructionsDisallowed => (
-                "MultipleInstructionsDisallowed",
-                "multiple-instructions-disallowed",
-                "Multiple instructions of the same type should not be used in the same stage",
-            ),
-            Self::LegacyKeyValueFormat => (
-                "LegacyKeyValueFormat",
-                "legacy-key-value-format",
-                "Legacy key/value format with whitespace separator should not be used",
-            ),
-            Self::InvalidBaseImagePlatform => {
-                ("InvalidBaseImagePlatform", "", "Base image platform does not match expected target platform")
-            }
-            Self::RedundantTargetPlatform => (
-                "RedundantTargetPlatform",
-                "redundant-target-platform",
-                "Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior",
-            ),
-            Self::SecretsUsedInArgOrEnv => (
-                "SecretsUsedInArgOrEnv",
-                "secrets-used-in-arg-or-env",
-                "Sensitive data should not be used in the ARG or ENV commands",
-            ),
-            Self::InvalidDefaultArgInFrom => (
-                "InvalidDefaultArgInFrom",
-                "invalid-default-arg-in-from",
-                "Default value for global ARG results in an empty or invalid base image name",
-            ),
-            Self::FromPlatformFlagConstDisallowed => (
-                "FromPlatformFlagConstDisallowed",
-                "from-platform-flag-const-disallowed",
-                "FROM --platform flag should not use a constant value",
-            ),
-            Self::CopyIgnoredFile => {
-                ("CopyIgnoredFile", "copy-ignored-file", "Attempting to Copy file that is excluded by .dockerignore")
-            }
-            Self::InvalidDefinitionDescription => (
-                "InvalidDefinitionDescription",
-                "invalid-definition-description",
-                "Comment for build stage or argument should follow the format: `# <arg/stage name> <description>`. If this is not intended to be a description comment, add an empty line or comment between the instruction and the comment.",
-            ),
-            Self::ExposeProtoCasing => {
-                ("ExposeProtoCasing", "expose-proto-casing", "Protocol in EXPOSE instruction should be lowercase")
-            }
-            Self::ExposeInvalidFormat => (
-                "ExposeInvalidFormat",
-                "expose-invalid-format",
-                "IP address and host-port mapping should not be used in EXPOSE instruction. This will become an error in a future release",
-            ),
+            Self::StageNameCasing => &stage_name_casing::ROW,
+            Self::FromAsCasing => &from_as_casing::ROW,
+            Self::NoEmptyContinuation => &no_empty_continuation::ROW,
+            Self::ConsistentInstructionCasing => &consistent_instruction_casing::ROW,
+            Self::DuplicateStageName => &duplicate_stage_name::ROW,
+            Self::ReservedStageName => &reserved_stage_name::ROW,
+            Self::JsonArgsRecommended => &json_args_recommended::ROW,
+            Self::MaintainerDeprecated => &maintainer_deprecated::ROW,
+            Self::UndefinedArgInFrom => &undefined_arg_in_from::ROW,
+            Self::WorkdirRelativePath => &workdir_relative_path::ROW,
+            Self::UndefinedVar => &undefined_var::ROW,
+            Self::MultipleInstructionsDisallowed => &multiple_instructions_disallowed::ROW,
+            Self::LegacyKeyValueFormat => &legacy_key_value_format::ROW,
+            Self::InvalidBaseImagePlatform => &invalid_base_image_platform::ROW,
+            Self::RedundantTargetPlatform => &redundant_target_platform::ROW,
+            Self::SecretsUsedInArgOrEnv => &secrets_used_in_arg_or_env::ROW,
+            Self::InvalidDefaultArgInFrom => &invalid_default_arg_in_from::ROW,
+            Self::FromPlatformFlagConstDisallowed => &from_platform_flag_const_disallowed::ROW,
+            Self::CopyIgnoredFile => &copy_ignored_file::ROW,
+            Self::InvalidDefinitionDescription => &invalid_definition_description::ROW,
+            Self::ExposeProtoCasing => &expose_proto_casing::ROW,
+            Self::ExposeInvalidFormat => &expose_invalid_format::ROW,
         }
     }
 }

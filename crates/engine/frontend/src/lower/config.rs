@@ -2,6 +2,7 @@
 //!
 //! Texts of the history are those of spec/dockerfile.md §3.
 
+use crossdock_dockerfile::check::rules;
 use crossdock_dockerfile::{
     ArgDefinition, Command, CommandLine, Healthcheck as Check, KeyValue, LineRange, Rule, Variables,
 };
@@ -13,11 +14,6 @@ use crate::environment::set_in_list;
 use crate::error::ErrorKind;
 use crate::go_text;
 use crate::plan::Step;
-
-/// Words that make a variable's name look like a secret's, and words that say it is none.
-const SECRET_WORDS: [&str; 10] =
-    ["apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd", "secret", "token"];
-const HARMLESS_WORDS: [&str; 3] = ["public", "file", "version"];
 
 impl Lowering<'_> {
     /// Lowers an instruction without a layer.
@@ -81,16 +77,12 @@ impl Lowering<'_> {
 
     fn report_legacy(&mut self, keyword: &str, pairs: &[KeyValue]) {
         for _ in pairs.iter().filter(|pair| pair.legacy) {
-            let text =
-                format!("\"{keyword} key=value\" should be used instead of legacy \"{keyword} key value\" format");
-            self.report(Rule::LegacyKeyValueFormat, text);
+            self.report(Rule::LegacyKeyValueFormat, rules::legacy_key_value_format::text(keyword));
         }
     }
 
     fn report_secret(&mut self, instruction: &str, name: &str) {
-        let words = |list: &[&str]| name.split('_').any(|word| list.contains(&word.to_lowercase().as_str()));
-        if words(&SECRET_WORDS) && !words(&HARMLESS_WORDS) {
-            let text = format!("Do not use ARG or ENV instructions for sensitive data ({instruction} \"{name}\")");
+        if let Some(text) = rules::secrets_used_in_arg_or_env::text(instruction, name) {
             self.report(Rule::SecretsUsedInArgOrEnv, text);
         }
     }
@@ -153,10 +145,7 @@ impl Lowering<'_> {
             CommandLine::Exec(args) => args.clone(),
             CommandLine::Shell(text) => {
                 if state.image.config.shell.is_empty() {
-                    let text = format!(
-                        "JSON arguments recommended for {keyword} to prevent unintended behavior related to OS signals"
-                    );
-                    self.report(Rule::JsonArgsRecommended, text);
+                    self.report(Rule::JsonArgsRecommended, rules::json_args_recommended::text(keyword));
                 }
                 let mut args = state.shell();
                 args.push(text.clone());
@@ -168,9 +157,7 @@ impl Lowering<'_> {
     /// Only the last of these counts, so the one before is blamed.
     fn report_repeated(&mut self, before: Option<LineRange>, keyword: &str) {
         if let Some(lines) = before {
-            let text = format!(
-                "Multiple {keyword} instructions should not be used in the same stage because only the last one will be used"
-            );
+            let text = rules::multiple_instructions_disallowed::text(keyword);
             self.report.add(Rule::MultipleInstructionsDisallowed, text, lines, &self.comments);
         }
     }
@@ -212,14 +199,10 @@ impl Lowering<'_> {
             for spec in self.expander().words(word, &state.environment)? {
                 let parsed = expose::parse(&spec)?;
                 if parsed.has_upper_case {
-                    let text = format!("Defined protocol '{spec}' in EXPOSE instruction should be lowercase");
-                    self.report(Rule::ExposeProtoCasing, text);
+                    self.report(Rule::ExposeProtoCasing, rules::expose_proto_casing::text(&spec));
                 }
                 if parsed.has_host {
-                    let text = format!(
-                        "EXPOSE instruction should not define an IP address or host-port mapping, found '{spec}'"
-                    );
-                    self.report(Rule::ExposeInvalidFormat, text);
+                    self.report(Rule::ExposeInvalidFormat, rules::expose_invalid_format::text(&spec));
                 }
                 self.spend(parsed.ports.len() * 16)?;
                 ports.extend(parsed.ports);

@@ -2,6 +2,7 @@
 //!
 //! Semantics of spec/dockerfile.md §4; what the op does with wildcards, symlinks and owners is the executor's business.
 
+use crossdock_dockerfile::check::rules;
 use crossdock_dockerfile::{Add, Copy, Expander, InlineFile, Rule, SourcesAndDest};
 use crossdock_llb::{CopyAction, Edge, FileActionKind, MergeOp, Metadata, MkDirAction, MkFileAction, Op};
 
@@ -191,10 +192,7 @@ impl Lowering<'_> {
                 path => ignore.patterns.is_ignored(&path[1..]),
             };
             if is_hidden {
-                let word = if job.is_add { "Add" } else { "Copy" };
-                let shown = source.trim_start_matches("./").trim_end_matches('/');
-                let shown = if shown.is_empty() { "." } else { shown };
-                let text = format!("Attempting to {word} file \"{shown}\" that is excluded by {}", ignore.name);
+                let text = rules::copy_ignored_file::text(job.is_add, source, &ignore.name);
                 self.report(Rule::CopyIgnoredFile, text);
             }
         }
@@ -219,8 +217,7 @@ impl Lowering<'_> {
 
     pub(super) fn lower_workdir(&mut self, state: &mut StageState, step: &Step, path: &str) -> Result<(), ErrorKind> {
         let path = self.expand(state, path)?;
-        if !state.has_workdir && !path.starts_with('/') {
-            let text = format!("Relative workdir \"{path}\" can have unexpected results if the base image changes");
+        if let Some(text) = rules::workdir_relative_path::text(&path).filter(|_| !state.has_workdir) {
             self.report(Rule::WorkdirRelativePath, text);
         }
         state.has_workdir = true;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crossdock_dockerfile::check::rules;
 use crossdock_dockerfile::{Dockerfile, Expander, Expansion, Rule, Stage, suggest};
 use crossdock_oci::{Platform, Reference};
 
@@ -72,10 +73,7 @@ fn report_undeclared(
     let declared: BTreeSet<&str> =
         definitions.map(|definition| definition.name.as_str()).chain(scope.names()).collect();
     for name in expansion.missing.iter().filter(|name| !declared.contains(name.as_str())) {
-        let mut text = format!("FROM argument '{name}' is not declared");
-        if let Some(near) = suggest::nearest(name, declared.iter().copied()) {
-            text.push_str(&format!(" (did you mean {near}?)"));
-        }
+        let text = rules::undefined_arg_in_from::text(name, declared.iter().copied());
         report.add(Rule::UndefinedArgInFrom, text, stage.lines, &stage.comments);
     }
 }
@@ -87,8 +85,7 @@ fn report_platform(stage: &Stage, written: &str, expansion: &Expansion, scope: &
     let target = crossdock_dockerfile::Variables::get(scope, "TARGETPLATFORM");
     let only_target = expansion.used.len() == 1 && expansion.used.contains("TARGETPLATFORM");
     if only_target && target == Some(&expansion.text) {
-        let text =
-            format!("Setting platform to predefined {written} in FROM is redundant as this is the default behavior");
+        let text = rules::redundant_target_platform::text(written);
         report.add(Rule::RedundantTargetPlatform, text, stage.lines, &stage.comments);
     }
     if !expansion.used.is_empty() {
@@ -96,8 +93,8 @@ fn report_platform(stage: &Stage, written: &str, expansion: &Expansion, scope: &
     }
     let Ok(platform) = expansion.text.parse::<Platform>() else { return };
     let name = stage.name.as_deref().unwrap_or_default();
-    if !name.contains(&platform.os) && !name.contains(&platform.architecture) {
-        let text = format!("FROM --platform flag should not use constant value \"{}\"", expansion.text);
+    let (os, architecture) = (&platform.os, &platform.architecture);
+    if let Some(text) = rules::from_platform_flag_const_disallowed::text(&expansion.text, os, architecture, name) {
         report.add(Rule::FromPlatformFlagConstDisallowed, text, stage.lines, &stage.comments);
     }
 }
@@ -110,7 +107,7 @@ pub(super) fn check_default_args(file: &Dockerfile, automatic: &Environment, rep
     for stage in &file.stages {
         let Ok(base) = expander.word(&stage.base, &scope) else { return };
         if base.text.parse::<Reference>().is_err() {
-            let text = format!("Default value for ARG {} results in empty or invalid base image name", stage.base);
+            let text = rules::invalid_default_arg_in_from::text(&stage.base);
             report.add(Rule::InvalidDefaultArgInFrom, text, stage.lines, &[]);
         }
     }
