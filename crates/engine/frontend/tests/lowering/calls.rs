@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crossdock_dockerfile::Rule;
 use crossdock_frontend::{Call, call};
 
 use crate::cases::options_of;
@@ -48,4 +49,30 @@ fn every_call_is_answered_as_written_beside_it() {
         }
     }
     assert!(wrong.is_empty(), "{} differ (UPDATE=1 rewrites them):\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// `JSONArgsRecommended` → `json-args-recommended`.
+fn kebab(name: &str) -> String {
+    let name = name.replace("JSON", "Json");
+    let mut out = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !out.is_empty() {
+            out.push('-');
+        }
+        out.extend(letter.to_lowercase());
+    }
+    out
+}
+
+#[test]
+fn every_check_has_a_page_and_a_case_that_finds_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    for rule in Rule::ALL {
+        let slug = kebab(rule.name());
+        let page = fs_err::read_to_string(root.join(format!("docs/checks/{slug}.md"))).unwrap();
+        assert!(page.starts_with(&format!("# {}\n", rule.name())), "docs/checks/{slug}.md");
+        let found = fs_err::read_to_string(root.join(format!("testdata/call/{slug}/check.txt"))).unwrap();
+        assert!(found.contains(&format!("WARNING: {}", rule.name())), "testdata/call/{slug}");
+        assert!(rule.url().is_empty() || rule.url().ends_with(&format!("/{slug}/")), "{slug}");
+    }
 }
