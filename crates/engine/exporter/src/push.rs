@@ -83,6 +83,22 @@ pub fn push(
     by_digest: bool,
     step: &Step,
 ) -> Result<PushReport, ExportError> {
+    push_telling(client, from, image, names, by_digest, step, &|_, _| {})
+}
+
+/// As [`push`], telling what became of each blob.
+///
+/// # Errors
+/// Those of the registry; a blob nobody holds.
+pub fn push_telling(
+    client: &Client,
+    from: PushFrom<'_>,
+    image: &PushImage,
+    names: &[Reference],
+    by_digest: bool,
+    step: &Step,
+    tell: &(dyn Fn(&Descriptor, Pushed) + Sync),
+) -> Result<PushReport, ExportError> {
     let mut report = PushReport::default();
     let mut repositories: Vec<Reference> = Vec::new();
     for name in names {
@@ -92,7 +108,7 @@ pub fn push(
     }
     for repository in &repositories {
         let line = step.line("pushing layers");
-        let pushed = push_blobs(client, from, &image.blobs, repository)?;
+        let pushed = push_blobs(client, from, &image.blobs, repository, tell)?;
         line.done();
         report.existed += pushed.existed;
         report.mounted += pushed.mounted;
@@ -127,6 +143,7 @@ fn push_blobs(
     from: PushFrom<'_>,
     blobs: &[PushBlob],
     repository: &Reference,
+    tell: &(dyn Fn(&Descriptor, Pushed) + Sync),
 ) -> Result<PushReport, ExportError> {
     let next = AtomicUsize::new(0);
     let totals = [const { AtomicU64::new(0) }; 4];
@@ -137,7 +154,11 @@ fn push_blobs(
             scope.spawn(|| {
                 while failed().is_none() {
                     let Some(blob) = blobs.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-                    match push_blob(client, from, blob, repository) {
+                    let pushed = push_blob(client, from, blob, repository);
+                    if let Ok(outcome) = &pushed {
+                        tell(&blob.descriptor, *outcome);
+                    }
+                    match pushed {
                         Ok(Pushed::Existed) => totals[0].fetch_add(1, Ordering::Relaxed),
                         Ok(Pushed::Mounted) => totals[1].fetch_add(1, Ordering::Relaxed),
                         Ok(Pushed::Uploaded) => {

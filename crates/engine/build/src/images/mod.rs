@@ -1,24 +1,46 @@
-//! In: names of images. Out: images pulled into the store, pushed out of it, run from it. Never: a build.
+//! In: names of images. Out: images pulled into the store and pushed out of it. Never: a build.
+
+mod load;
+mod run;
+mod save;
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossdock_content::Lease;
-use crossdock_executor::keeper::{ExecStdio, Running};
-use crossdock_executor::sandbox::{ExecSpec, RootSpec, SandboxMount, TerminalSize};
-use crossdock_exporter::push::{PushFrom, PushImage, PushReport, document, push};
+use crossdock_exporter::push::{PushFrom, PushImage, PushReport, document, push_telling};
 use crossdock_frontend::bridge::BridgeError;
 use crossdock_image::local::LocalManifest;
 use crossdock_image::{ImageKind, ImageRow, Images, Layers, LocalImage};
-use crossdock_llb::Network;
-use crossdock_oci::{ImageConfig, Index, MANIFEST_SIZE_MAX, Platform, Reference, Timestamp, media_type};
+use crossdock_oci::{
+    BlobDigest, Descriptor, ImageConfig, Index, MANIFEST_SIZE_MAX, Platform, Reference, Timestamp, media_type,
+};
 use crossdock_progress::{Progress, Step};
+use crossdock_registry::{FETCHES_PER_REGISTRY_MAX, Pushed};
 
 use crate::base::register_layers;
 use crate::fetch::{Fetcher, ShownAt};
 use crate::resolve::{ChosenImage, Resolver};
-use crate::unpack::Unpacker;
 use crate::{BuildError, Engine};
+
+pub use load::{LoadError, LoadedImage};
+pub use run::{ImageToRun, PreparedImage, RunRequest, RunningImage, inherited_stdio};
+pub use save::{SaveReport, SaveWish};
+
+/// What a pull has to say while it goes on.
+#[derive(Debug, Clone)]
+pub enum PullWord {
+    Exists(BlobDigest),
+    Begins(BlobDigest),
+    Complete(BlobDigest),
+}
+
+/// What became of a blob that was pushed, with the repository it was mounted from.
+#[derive(Debug, Clone)]
+pub struct PushWord {
+    pub descriptor: Descriptor,
+    pub outcome: Pushed,
+}
 
 /// What a pull gave.
 #[derive(Debug, Clone)]
@@ -28,31 +50,6 @@ pub struct PullReport {
     /// Layers that were stored already.
     pub existing: usize,
     pub fetched: usize,
-}
-
-/// A process to be run in an image.
-#[derive(Debug, Clone, Default)]
-pub struct RunRequest {
-    /// `None`: the host's, or the only one there is.
-    pub platform: Option<Platform>,
-    pub entrypoint: Option<String>,
-    /// Arguments in place of the image's command.
-    pub args: Vec<String>,
-    pub env: Vec<String>,
-    pub cwd: Option<String>,
-    pub user: Option<String>,
-    pub hostname: String,
-    pub network: Network,
-    pub mounts: Vec<SandboxMount>,
-    pub terminal: Option<TerminalSize>,
-    pub readonly: bool,
-}
-
-/// A process that runs in an image; its lease keeps the image's files.
-pub struct RunningImage {
-    pub running: Running,
-    pub platform: Platform,
-    _lease: Lease,
 }
 
 impl Engine {
@@ -67,6 +64,21 @@ impl Engine {
         platforms: &[Platform],
         explicit: bool,
         progress: &Progress,
+    ) -> Result<PullReport, BuildError> {
+        self.pull_telling(reference, platforms, explicit, progress, &|_| {})
+    }
+
+    /// As [`Engine::pull`], telling of each layer.
+    ///
+    /// # Errors
+    /// When the registry does not give it.
+    pub fn pull_telling(
+        &self,
+        reference: &Reference,
+        platforms: &[Platform],
+        explicit: bool,
+        progress: &Progress,
+        tell: &(dyn Fn(PullWord) + Sync),
     ) -> Result<PullReport, BuildError> {
         let lease = self.store.lease()?;
         let resolver = Resolver::new(&self.store, &self.client, &lease);
@@ -92,7 +104,7 @@ impl Engine {
                 });
             }
             if !chosen_platforms.contains(&image.platform) {
-                self.fetch_layers(reference, &image, &lease, &step, &mut report)?;
+                self.fetch_layers(reference, &image, &lease, &step, &mut report, tell)?;
                 blobs.push(image.manifest.digest());
                 blobs.push(image.config.digest());
                 blobs.extend(image.manifest.view.layers.iter().map(|layer| layer.digest));
@@ -105,17 +117,11 @@ impl Engine {
             created: Timestamp::now(),
             origins: BTreeMap::new(),
         };
-        let named = reference.tagged_or_latest();
-        let named = if named.tag().is_some() {
-            Some(
-                named
-                    .name_only()
-                    .with_tag(named.tag().unwrap_or("latest"))
-                    .map_err(|source| BuildError::Name { source })?,
-            )
-        } else {
-            None
-        };
+        // A digest wins over a tag beside it, which then says nothing about what the tag means now.
+        let named = Some(match reference.digest() {
+            Some(digest) => reference.name_only().with_digest(digest),
+            None => reference.tagged_or_latest(),
+        });
         Images::new(&self.store).put(named.as_ref(), &row, &blobs)?;
         step.done();
         let image = LocalImage { reference: named, row };
@@ -129,25 +135,41 @@ impl Engine {
         lease: &Lease,
         step: &Step,
         report: &mut (usize, usize),
+        tell: &(dyn Fn(PullWord) + Sync),
     ) -> Result<(), BuildError> {
         let layers = Layers::new(&self.store);
         let fetcher = Fetcher::new(&self.store, &self.client, lease);
         let shown = ShownAt { progress: step.progress().clone(), vertex: step.digest() };
-        let mut rows = Vec::new();
-        for id in register_layers(&layers, reference, image, false)? {
-            rows.extend(layers.get(&id)?);
-        }
-        for (row, descriptor) in rows.iter().zip(&image.manifest.view.layers) {
+        let mut missing = Vec::new();
+        let ids = register_layers(&layers, reference, image, false)?;
+        for (id, descriptor) in ids.iter().zip(&image.manifest.view.layers) {
             if self.store.has(descriptor.digest)? {
                 report.0 += 1;
+                tell(PullWord::Exists(descriptor.digest));
                 continue;
             }
             report.1 += 1;
-            let blob = row.blobs.iter().find(|blob| blob.digest == descriptor.digest);
-            let blob = blob.ok_or_else(|| BuildError::LayerGone { layer: descriptor.digest.to_string() })?;
-            fetcher.fetch(blob, &shown)?;
+            tell(PullWord::Begins(descriptor.digest));
+            let row = layers.get(id)?;
+            let blob = row.and_then(|row| row.blobs.into_iter().find(|blob| blob.digest == descriptor.digest));
+            missing.push(blob.ok_or_else(|| BuildError::LayerGone { layer: descriptor.digest.to_string() })?);
         }
-        Ok(())
+        let next = AtomicUsize::new(0);
+        let results: Vec<Result<(), BuildError>> = std::thread::scope(|scope| {
+            let work = || {
+                while let Some(blob) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    fetcher.fetch(blob, &shown)?;
+                    tell(PullWord::Complete(blob.digest));
+                }
+                Ok(())
+            };
+            let workers: Vec<_> = (0..missing.len().min(FETCHES_PER_REGISTRY_MAX)).map(|_| scope.spawn(work)).collect();
+            let ended = |worker: std::thread::ScopedJoinHandle<'_, Result<(), BuildError>>| {
+                worker.join().unwrap_or(Err(BuildError::ThreadDied { doing: "fetching layers" }))
+            };
+            workers.into_iter().map(ended).collect()
+        });
+        results.into_iter().collect()
     }
 
     /// Pushes a kept image under other names, or under its own.
@@ -155,6 +177,20 @@ impl Engine {
     /// # Errors
     /// Those of the registry; a blob nobody holds.
     pub fn push(&self, image: &LocalImage, names: &[Reference], progress: &Progress) -> Result<PushReport, BuildError> {
+        self.push_telling(image, names, progress, &|_| {})
+    }
+
+    /// As [`Engine::push`], telling of each blob.
+    ///
+    /// # Errors
+    /// Those of the registry; a blob nobody holds.
+    pub fn push_telling(
+        &self,
+        image: &LocalImage,
+        names: &[Reference],
+        progress: &Progress,
+        tell: &(dyn Fn(PushWord) + Sync),
+    ) -> Result<PushReport, BuildError> {
         let lease = self.store.lease()?;
         let images = self.images();
         let name = image.reference.as_ref().map_or_else(|| image.row.target.digest.to_string(), Reference::familiar);
@@ -187,7 +223,9 @@ impl Engine {
         let step =
             progress.step(&format!("pushing {}", names.first().map_or_else(|| name.clone(), Reference::to_string)));
         let from = PushFrom { store: &self.store, lease: &lease };
-        let report = push(&self.client, from, &wanted, names, false, &step);
+        let told =
+            |descriptor: &Descriptor, outcome: Pushed| tell(PushWord { descriptor: descriptor.clone(), outcome });
+        let report = push_telling(&self.client, from, &wanted, names, false, &step, &told);
         match &report {
             Ok(_) => step.done(),
             Err(error) => step.failed(&error.to_string()),
@@ -239,86 +277,6 @@ impl Engine {
             .map(|known| known.origins)
             .unwrap_or_default()
     }
-
-    /// Starts a process in an image; what it writes is thrown away when it ends.
-    ///
-    /// # Errors
-    /// When the image, its platform or the program cannot be had.
-    pub fn run(
-        &self,
-        image: &LocalImage,
-        request: &RunRequest,
-        stdio: ExecStdio,
-        progress: &Progress,
-    ) -> Result<RunningImage, BuildError> {
-        let lease = self.store.lease()?;
-        let local = self.choose_to_run(image, request)?;
-        let name = image.reference.as_ref().map_or_else(|| image.row.target.digest.to_string(), Reference::familiar);
-        let raw = self.images().document("image config", &local.manifest.view.config, &name)?;
-        let config = ImageConfig::parse(raw).map_err(|source| crossdock_image::ImageError::Document {
-            subject: "image config",
-            digest: local.manifest.view.config.digest,
-            source,
-        })?;
-        let platform = local.platform.clone().or_else(|| config.view.platform()).unwrap_or_else(Platform::host);
-        let chosen = ChosenImage { manifest: local.manifest, config, platform: platform.clone() };
-        let layers = Layers::new(&self.store);
-        let reference = match &image.reference {
-            Some(reference) => reference.clone(),
-            None => "localhost/untagged".parse().map_err(|source| BuildError::Name { source })?,
-        };
-        let stack = register_layers(&layers, &reference, &chosen, true)?;
-        for (id, descriptor) in stack.iter().zip(&chosen.manifest.view.layers) {
-            self.add_origins(&layers, id, image, descriptor)?;
-        }
-        let fetcher = Fetcher::new(&self.store, &self.client, &lease);
-        let unpacker = Unpacker::new(&self.store, &lease, &self.keeper);
-        let step = progress.step(&format!("preparing {name}"));
-        let shown = ShownAt { progress: progress.clone(), vertex: step.digest() };
-        let lowers = unpacker.directories(&stack, &fetcher, &|_| shown.clone(), &self.cancel)?;
-        step.done();
-        let mut spec = ExecSpec::new(RootSpec::Overlay { lowers, upper: None }, command(&chosen.config, request)?);
-        fill(&mut spec, &chosen.config, request);
-        spec.emulator = crate::exec::emulator_of(&self.host(), &platform)?.spec;
-        let running = self.keeper.exec(&spec, stdio, &self.cancel)?;
-        Ok(RunningImage { running, platform, _lease: lease })
-    }
-
-    fn add_origins(
-        &self,
-        layers: &Layers,
-        id: &crossdock_image::LayerId,
-        image: &LocalImage,
-        descriptor: &crossdock_oci::Descriptor,
-    ) -> Result<(), BuildError> {
-        let Some(origins) = image.row.origins.get(&descriptor.digest.to_string()) else { return Ok(()) };
-        if let Some(row) = layers.get(id)? {
-            layers.update(
-                id,
-                || row.clone(),
-                |row| {
-                    for blob in row.blobs.iter_mut().filter(|blob| blob.digest == descriptor.digest) {
-                        origins.iter().for_each(|origin| blob.add_origin(origin));
-                    }
-                },
-            )?;
-        }
-        Ok(())
-    }
-
-    /// The asked platform's manifest; else the host's; else the only one.
-    fn choose_to_run(&self, image: &LocalImage, request: &RunRequest) -> Result<LocalManifest, BuildError> {
-        let images = self.images();
-        if let Some(platform) = &request.platform {
-            return Ok(images.choose(image, platform)?);
-        }
-        let mut manifests = images.manifests(image)?;
-        match (images.choose(image, &Platform::host()), manifests.len()) {
-            (Ok(found), _) => Ok(found),
-            (Err(_), 1) => Ok(manifests.remove(0)),
-            (Err(error), _) => Err(error.into()),
-        }
-    }
 }
 
 /// A missing platform said with those there are: nobody shows a Dockerfile beside this error.
@@ -340,56 +298,4 @@ fn all_platforms(kind: &str, raw: &bytes::Bytes) -> Vec<Platform> {
     index
         .map(|index| index.images().filter_map(|entry| entry.platform.clone()).map(Platform::normalized).collect())
         .unwrap_or_default()
-}
-
-/// Entrypoint and command as Docker joins them: a new entrypoint drops the image's command.
-fn command(config: &ImageConfig, request: &RunRequest) -> Result<Vec<String>, BuildError> {
-    let own = &config.view.config;
-    let mut words = match &request.entrypoint {
-        Some(entrypoint) if entrypoint.is_empty() => Vec::new(),
-        Some(entrypoint) => vec![entrypoint.clone()],
-        None => own.entrypoint.clone(),
-    };
-    if !request.args.is_empty() {
-        words.extend(request.args.iter().cloned());
-    } else if request.entrypoint.is_none() {
-        words.extend(own.cmd.iter().cloned());
-    }
-    if words.is_empty() { Err(BuildError::NoCommand) } else { Ok(words) }
-}
-
-fn fill(spec: &mut ExecSpec, config: &ImageConfig, request: &RunRequest) {
-    let own = &config.view.config;
-    spec.env.clone_from(&own.env);
-    for pair in &request.env {
-        let name = pair.split('=').next().unwrap_or_default();
-        spec.env.retain(|known| known.split('=').next() != Some(name));
-        spec.env.push(pair.clone());
-    }
-    spec.cwd = request.cwd.clone().unwrap_or_else(|| own.working_dir.clone());
-    spec.user = request.user.clone().unwrap_or_else(|| own.user.clone());
-    spec.hostname.clone_from(&request.hostname);
-    spec.network = request.network;
-    spec.mounts.clone_from(&request.mounts);
-    spec.terminal = request.terminal;
-    spec.readonly_root = request.readonly;
-}
-
-/// The caller's standard descriptors, for a process without a terminal.
-///
-/// # Errors
-/// When one cannot be duplicated.
-pub fn inherited_stdio(interactive: bool) -> Result<ExecStdio, BuildError> {
-    use std::os::fd::AsFd;
-    let copy = |descriptor: std::os::fd::BorrowedFd<'_>| -> Result<OwnedFd, BuildError> {
-        descriptor
-            .try_clone_to_owned()
-            .map_err(|source| BuildError::Io { path: "a standard descriptor".to_owned(), source })
-    };
-    let stdin = if interactive { Some(copy(std::io::stdin().as_fd())?) } else { None };
-    Ok(ExecStdio {
-        stdin,
-        stdout: Some(copy(std::io::stdout().as_fd())?),
-        stderr: Some(copy(std::io::stderr().as_fd())?),
-    })
 }
