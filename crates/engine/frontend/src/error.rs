@@ -41,8 +41,8 @@ impl FrontendError {
 pub enum ErrorKind {
     #[error("failed to read dockerfile: {0}")]
     ReadDockerfile(#[source] BridgeError),
-    #[error("invalid git context: {0}")]
-    GitUrl(#[source] crossdock_llb::git_url::GitUrlError),
+    #[error(transparent)]
+    GitUrl(crossdock_llb::git_url::GitUrlError),
     #[error("unable to prepare context: {0:?} is neither a git repository nor a URL")]
     UnknownContext(String),
     #[error(transparent)]
@@ -111,6 +111,14 @@ pub enum ErrorKind {
     ChecksumInCopy,
     #[error("checksum requires HTTP(S) or Git sources")]
     ChecksumOfLocal,
+    #[error("checksum can't be specified for multiple sources")]
+    ChecksumOfSeveral,
+    #[error("invalid checksum {0:?}: sha256: and 64 hexadecimal digits are expected")]
+    Checksum(String),
+    #[error("checksum mismatch {flag:?} != {query:?}")]
+    ChecksumConflict { flag: String, query: String },
+    #[error("inconsistent keep-git-dir configuration")]
+    KeepGitDirConflict,
     /// What is wrong with a port specification, with the part that is.
     #[error("{0}")]
     Port(String),

@@ -11,6 +11,7 @@ mod file_op;
 mod mode;
 mod mounts;
 mod paths;
+mod remote;
 mod run;
 mod signal;
 mod stage;

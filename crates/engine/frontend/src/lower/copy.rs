@@ -8,6 +8,7 @@ use crossdock_llb::{CopyAction, Edge, FileActionKind, MergeOp, Metadata, MkDirAc
 
 use super::file_op::FileOpBuilder;
 use super::mode::{self, Mode};
+use super::remote::{self, Named};
 use super::stage::StageState;
 use super::{Lowering, paths};
 use crate::error::ErrorKind;
@@ -30,8 +31,10 @@ struct Job<'a> {
     mode: Mode,
     link: bool,
     from: &'a Source,
-    is_add: bool,
+    /// Of a path: an archive is unpacked.
     unpack: bool,
+    /// An ADD, with its checksum expanded.
+    add: Option<(&'a Add, String)>,
 }
 
 impl Lowering<'_> {
@@ -44,19 +47,20 @@ impl Lowering<'_> {
         }
         let from = step.sources.first().unwrap_or(&Source::Context);
         let job = self.expand_job(state, &copy.paths, &copy.chown, &copy.chmod)?;
-        self.place(state, step, &Job { link: copy.link, from, is_add: false, unpack: false, ..job })
+        self.place(state, step, &Job { link: copy.link, from, ..job })
     }
 
     pub(super) fn lower_add(&mut self, state: &mut StageState, step: &Step, add: &Add) -> Result<(), ErrorKind> {
         if !add.exclude.is_empty() {
             return Err(ErrorKind::NotYet("ADD --exclude".to_owned()));
         }
+        let checksum = self.expand(state, &add.checksum)?;
         let job = self.expand_job(state, &add.paths, &add.chown, &add.chmod)?;
-        if !add.checksum.is_empty() && !job.paths.sources.iter().any(|source| is_url(source) || is_git(source)) {
-            return Err(ErrorKind::ChecksumOfLocal);
-        }
+        remote::check_checksum(&checksum, &job.paths.sources)?;
         let unpack = add.unpack.unwrap_or(true);
-        self.place(state, step, &Job { link: add.link, from: &Source::Context, is_add: true, unpack, ..job })
+        let link = add.link;
+        let add = Some((add, checksum));
+        self.place(state, step, &Job { link, from: &Source::Context, unpack, add, ..job })
     }
 
     /// Expands everything that may hold variables, in the reference's order.
@@ -86,14 +90,13 @@ impl Lowering<'_> {
         }
         let mode = mode::parse(&chmod)?;
         let paths = SourcesAndDest { sources, files, dest };
-        Ok(Job { paths, chown, chmod, mode, link: false, from: &Source::Context, is_add: false, unpack: false })
+        Ok(Job { paths, chown, chmod, mode, link: false, from: &Source::Context, unpack: false, add: None })
     }
 
     fn place(&mut self, state: &mut StageState, step: &Step, job: &Job<'_>) -> Result<(), ErrorKind> {
-        for source in &job.paths.sources {
-            check_source(source, job.is_add)?;
-        }
-        let (from, is_ready) = self.source_edge_if_used(job);
+        let named: Vec<Named> =
+            job.paths.sources.iter().map(|source| Named::of(source, job.add.is_some())).collect::<Result<_, _>>()?;
+        let (from, is_ready) = self.source_edge_if_used(job, &named);
         if !is_ready {
             return Err(self.copied_too_early(job.from));
         }
@@ -108,7 +111,15 @@ impl Lowering<'_> {
             chown => Some(op.owner(chown, if link { LINKED } else { NO_FILES })?),
         };
         let dest = paths::destination(&state.directory(), &job.paths.dest);
-        for source in &job.paths.sources {
+        for (source, named) in job.paths.sources.iter().zip(&named) {
+            if let Some((add, checksum)) = &job.add
+                && let Some((edge, copy)) = self.remote(named, add, checksum, &name, state.ignore_cache)?
+            {
+                let (mode, mode_text) = (job.mode.bits, job.mode.text.clone());
+                let (dest, owner) = (dest.clone(), owner.clone());
+                op.add_copy(FileActionKind::Copy(CopyAction { dest, owner, mode, mode_text, ..copy }), Some(edge));
+                continue;
+            }
             self.note_source(source, job);
             op.add_copy(
                 FileActionKind::Copy(CopyAction {
@@ -119,7 +130,7 @@ impl Lowering<'_> {
                     mode_text: job.mode.text.clone(),
                     follow_symlink: true,
                     dir_copy_contents: true,
-                    attempt_unpack: job.is_add && job.unpack,
+                    attempt_unpack: job.unpack,
                     create_dest_path: true,
                     allow_wildcard: true,
                     allow_empty_wildcard: true,
@@ -154,9 +165,9 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// The source's tree, unless only heredocs are copied.
-    fn source_edge_if_used(&mut self, job: &Job<'_>) -> (Option<Edge>, bool) {
-        if job.paths.sources.is_empty() && matches!(job.from, Source::Context) {
+    /// The source's tree, unless nothing is copied from it.
+    fn source_edge_if_used(&mut self, job: &Job<'_>, named: &[Named]) -> (Option<Edge>, bool) {
+        if !named.contains(&Named::Path) && matches!(job.from, Source::Context) {
             return (None, true);
         }
         self.source_edge(job.from)
@@ -192,7 +203,7 @@ impl Lowering<'_> {
                 path => ignore.patterns.is_ignored(&path[1..]),
             };
             if is_hidden {
-                let text = rules::copy_ignored_file::text(job.is_add, source, &ignore.name);
+                let text = rules::copy_ignored_file::text(job.add.is_some(), source, &ignore.name);
                 self.report(Rule::CopyIgnoredFile, text);
             }
         }
@@ -252,31 +263,9 @@ impl Lowering<'_> {
     }
 }
 
-/// What this version copies: paths.
-fn check_source(source: &str, is_add: bool) -> Result<(), ErrorKind> {
-    match (is_git(source), is_url(source), is_add) {
-        (true, _, true) => Err(ErrorKind::NotYet(format!("ADD of a git repository ({source})"))),
-        (true, _, false) => Err(ErrorKind::GitInCopy),
-        (false, true, true) => Err(ErrorKind::NotYet(format!("ADD of a URL ({source})"))),
-        (false, true, false) => Err(ErrorKind::UrlInCopy),
-        (false, false, _) => Ok(()),
-    }
-}
-
-fn is_url(source: &str) -> bool {
-    source.starts_with("http://") || source.starts_with("https://")
-}
-
-/// `git@host:…`, `git://…`, `ssh://…`, or a URL whose path ends in `.git` (spec/engine.md §12).
-fn is_git(source: &str) -> bool {
-    let path = source.split(['#', '?']).next().unwrap_or_default();
-    ["git://", "ssh://", "git@"].iter().any(|scheme| source.starts_with(scheme))
-        || is_url(source) && path.ends_with(".git")
-}
-
 /// `COPY --chown=… src… dest # buildkit` (spec/dockerfile.md §3).
 fn history_text(job: &Job<'_>) -> String {
-    let mut text = String::from(if job.is_add { "ADD" } else { "COPY" });
+    let mut text = String::from(if job.add.is_some() { "ADD" } else { "COPY" });
     for (flag, value) in [("chown", &job.chown), ("chmod", &job.chmod)] {
         if !value.is_empty() {
             text.push_str(&format!(" --{flag}={value}"));
