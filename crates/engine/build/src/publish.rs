@@ -64,6 +64,47 @@ impl Engine {
         Ok(())
     }
 
+    /// Puts one platform of an image into a repository of the embedded registry, under the tag `latest`, for an engine
+    /// beside us that pulls it. The index, when there is one, comes along; its other platforms do not.
+    ///
+    /// # Errors
+    /// When a layer cannot be had, and those of the store.
+    pub fn publish_platform(
+        &self,
+        image: &LocalImage,
+        chosen: &LocalManifest,
+        repository: &str,
+        lease: &Lease,
+    ) -> Result<(), BuildError> {
+        let shelf = Shelf::new(&self.store, repository);
+        let view = &chosen.manifest.view;
+        for layer in &view.layers {
+            self.ensure_published(image, layer, lease)?;
+        }
+        let blobs: Vec<&Descriptor> = view.layers.iter().chain([&view.config]).collect();
+        for blob in &blobs {
+            shelf.link_blob(blob.digest, blob.size)?;
+        }
+        let needs: Vec<BlobDigest> = blobs.iter().map(|blob| blob.digest).collect();
+        let manifest = chosen.manifest.descriptor();
+        let target = &image.row.target;
+        if manifest.digest == target.digest {
+            shelf.link_manifest(target, &needs, Some("latest"))?;
+        } else {
+            shelf.link_manifest(&manifest, &needs, None)?;
+            shelf.link_manifest(target, &[manifest.digest], Some("latest"))?;
+        }
+        Ok(())
+    }
+
+    /// Takes repositories of [`Engine::publish_platform`] away again, by their names.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn withdraw(&self, is_meant: &dyn Fn(&str) -> bool) -> Result<(), BuildError> {
+        Ok(crossdock_registry::server::shelf::forget(&self.store, is_meant)?)
+    }
+
     /// A layer that only another registry has is fetched, so that whoever pulls from here gets all of the image.
     fn ensure_published(&self, image: &LocalImage, layer: &Descriptor, lease: &Lease) -> Result<(), BuildError> {
         if self.store.has(layer.digest)? {

@@ -35,6 +35,11 @@ pub enum CliError {
     Register(#[from] crossdock_emulation::register::RegisterError),
     #[error("{cause}\nThis takes root: {command}\n{hint}")]
     NoRights { cause: crossdock_emulation::register::RegisterError, command: String, hint: &'static str },
+    /// A result that is kept here and did not reach the engine it was meant for.
+    #[error("failed to load into the engine at {host}: {source}; the image is kept in the local store")]
+    NotLoaded { host: String, source: Box<CliError> },
+    #[error("the engine took the image, but does not know it as {0}")]
+    LoadedElse(String),
     #[error("{0}")]
     Usage(String),
     #[error("{flag} is not supported yet: {why}")]

@@ -92,6 +92,12 @@ impl EngineApi {
         Ok(Answer::Engine(api))
     }
 
+    /// The same engine, asked by somebody who gives up at other times.
+    #[must_use]
+    pub fn with_cancel(&self, cancel: CancelCheck) -> Self {
+        Self { cancel, ..self.clone() }
+    }
+
     /// Which engine this is.
     pub const fn endpoint(&self) -> &Endpoint {
         &self.endpoint

@@ -144,6 +144,12 @@ impl Server {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// Tells how many requests came in, from any thread.
+    pub fn requests_counter(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
+        let requests = Arc::clone(&self.requests);
+        move || requests.load(Ordering::Relaxed)
+    }
+
     /// Ends requests under way within a few seconds, and the server.
     pub fn stop(mut self) {
         self.end();

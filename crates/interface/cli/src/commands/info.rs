@@ -1,10 +1,9 @@
 //! In: `info`, `version`. Out: facts of this program, its store and the engine beside it, in Docker's shapes. Never: a change.
 
-mod template;
-
 use std::fmt::Write as _;
 
 use crossdock_docker::{Answer, CancelCheck, DockerError, Endpoint, EngineApi};
+use crossdock_gotemplate::{Data, Options, Template};
 use serde_json::{Value, json};
 
 use super::install::{PLUGIN_NAME, plugin_dirs};
@@ -62,7 +61,9 @@ fn formatted(format: &str, document: &Value) -> Result<(), CliError> {
         result(&document.to_string());
         return Ok(());
     }
-    result(&template::render(format, document).map_err(CliError::Usage)?);
+    let template = Template::parse(format).map_err(|error| CliError::Usage(error.to_string()))?;
+    let text = template.render(&Data::from(document), &Options::default());
+    result(&text.map_err(|error| CliError::Usage(error.to_string()))?);
     Ok(())
 }
 

@@ -12,6 +12,7 @@ pub mod images;
 pub mod imagetools;
 pub mod info;
 pub mod install;
+pub mod load_engine;
 pub mod login;
 pub mod manifest;
 pub mod plugin;

@@ -16,6 +16,7 @@ use crossdock_progress::Progress;
 
 use super::engine;
 use super::grants::Grants;
+use super::load_engine;
 use crate::args::build::BuildArgs;
 use crate::error::{CliError, say};
 use crate::face::Session;
@@ -40,11 +41,15 @@ pub fn run(session: &Session, args: &BuildArgs) -> Result<(), CliError> {
     let display = Display::start(mode, &builder);
     let progress = Progress::new(Arc::clone(&display) as Arc<dyn crossdock_progress::Sink>);
     let outcome = Build::run(&engine, &request, &progress);
+    let wish = load_engine::Wish::of(session, args, &request.outputs)?;
+    let loaded =
+        outcome.as_ref().ok().map(|report| load_engine::after_build(session, &engine, report, &wish, &progress));
     let trace = display.finish();
     summary::print(mode, &trace, outcome.is_err());
     let report = outcome
         .map_err(|failure| CliError::Build { source: Box::new(failure.source), dockerfile: failure.dockerfile })?;
-    summary::finish(args, &request, &report, mode)
+    let loaded = loaded.transpose()?.flatten();
+    summary::finish(args, &request, &report, loaded.as_ref(), mode)
 }
 
 fn check_flags(args: &BuildArgs) -> Result<(), CliError> {

@@ -5,6 +5,7 @@ use crossdock_exporter::Dest;
 use crossdock_oci::Reference;
 
 use crate::args::build::BuildArgs;
+use crate::commands::load_engine::Loaded;
 use crate::error::{CliError, result, say};
 use crate::progress::{Mode, Trace};
 
@@ -31,27 +32,37 @@ pub fn print(mode: Mode, trace: &Trace, failed: bool) {
 }
 
 /// Files and lines that name the result.
-pub fn finish(args: &BuildArgs, request: &BuildRequest, report: &BuildReport, mode: Mode) -> Result<(), CliError> {
+pub fn finish(
+    args: &BuildArgs,
+    request: &BuildRequest,
+    report: &BuildReport,
+    loaded: Option<&Loaded>,
+    mode: Mode,
+) -> Result<(), CliError> {
     if request.only_graph {
         let text = serde_json::to_string_pretty(&report.graphs).expect("a graph has only string keys");
         result(&text);
         return Ok(());
     }
     let Some(image) = &report.image else { return Ok(()) };
-    let id = image.config.unwrap_or(image.target.digest);
+    // What an engine took has the ID the engine gives it: `docker run $(cat iidfile)` must find it.
+    let id = loaded.map_or_else(|| image.config.unwrap_or(image.target.digest).to_string(), |loaded| loaded.id.clone());
     if let Some(path) = &args.iidfile {
-        write(path, id.to_string().as_bytes())?;
+        write(path, id.as_bytes())?;
     }
     if let Some(path) = &args.metadata_file {
         write(path, metadata(image).as_bytes())?;
     }
     let stdout_taken = request.outputs.iter().any(|spec| spec.dest == Some(Dest::Stdout));
     if args.quiet && !stdout_taken {
-        result(&image.target.digest.to_string());
+        result(&loaded.map_or_else(|| image.target.digest.to_string(), |loaded| loaded.id.clone()));
     } else if mode != Mode::RawJson && mode != Mode::Quiet {
         let names: Vec<String> = image.names.iter().map(Reference::familiar).collect();
         let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
         say(&format!("\nkept {} ({names})", image.target.digest));
+        if let Some(loaded) = loaded {
+            loaded.say();
+        }
     }
     Ok(())
 }
