@@ -1,5 +1,7 @@
 //! In: an exec op and the layers of its root. Out: a new layer of what the process changed. Never: a key, a host path in the image.
 
+mod crash;
+
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -14,6 +16,7 @@ use crossdock_llb::{ExecOp, Vertex};
 use crossdock_oci::{Platform, Timestamp, VertexDigest};
 use crossdock_progress::{Event, Line, Log, Progress, Warning};
 
+use self::crash::{Emulating, Tail, Watch};
 use crate::BuildError;
 use crate::perform::Steps;
 use crate::result::Output;
@@ -50,9 +53,11 @@ impl Steps {
         spec.env.extend(given.env.iter().cloned());
         spec.mounts.clone_from(&given.mounts);
         spec.emulator = emulator.spec;
-        let outcome = self.run_logged(vertex, &spec, emulator.name.as_deref(), cancel);
+        let watch = Watch::default();
+        let emulating = emulator.emulating.as_ref();
+        let outcome = self.run_logged(vertex, &spec, emulating, &watch, cancel);
         drop(given);
-        let finished = outcome.and_then(|outcome| check_outcome(op, &outcome, emulator.name.as_deref()));
+        let finished = outcome.and_then(|outcome| check_outcome(op, &outcome, emulating, &watch));
         if let Err(error) = finished {
             // The directory belongs to the lease: what cannot be removed now goes with the next collection.
             let _ = self.keeper.remove(&directory, &Cancel::new());
@@ -91,25 +96,35 @@ impl Steps {
         &self,
         vertex: &Vertex,
         spec: &ExecSpec,
-        emulator: Option<&str>,
+        emulating: Option<&Emulating>,
+        watch: &Watch,
         cancel: &Cancel,
     ) -> Result<ExecOutcome, BuildError> {
-        let mark = emulator.map(|name| Line::begin(&self.progress, vertex.digest, &format!("emulated by {name}")));
-        let outcome = self.run_piped(vertex, spec, cancel);
+        let begin = |emulating: &Emulating| {
+            Line::begin(&self.progress, vertex.digest, &format!("emulated by {}", emulating.name))
+        };
+        let mark = emulating.map(begin);
+        let outcome = self.run_piped(vertex, spec, emulating.map(|_| watch), cancel);
         if let Some(line) = mark {
             line.done();
         }
         outcome
     }
 
-    fn run_piped(&self, vertex: &Vertex, spec: &ExecSpec, cancel: &Cancel) -> Result<ExecOutcome, BuildError> {
+    fn run_piped(
+        &self,
+        vertex: &Vertex,
+        spec: &ExecSpec,
+        watch: Option<&Watch>,
+        cancel: &Cancel,
+    ) -> Result<ExecOutcome, BuildError> {
         let (out_read, out_write) = pipe()?;
         let (err_read, err_write) = pipe()?;
         let stdio = ExecStdio { stdin: None, stdout: Some(out_write), stderr: Some(err_write) };
         std::thread::scope(|scope| {
             let (digest, progress) = (vertex.digest, &self.progress);
-            scope.spawn(move || pump(out_read, 1, digest, progress));
-            scope.spawn(move || pump(err_read, 2, digest, progress));
+            scope.spawn(move || pump(out_read, 1, digest, progress, watch));
+            scope.spawn(move || pump(err_read, 2, digest, progress, watch));
             // `exec` takes the write ends; when it returns or fails they are closed here, and the readers end.
             let running = self.keeper.exec(spec, stdio, cancel)?;
             Ok(running.wait()?)
@@ -120,8 +135,13 @@ impl Steps {
 /// How programs of a platform run on this host, with the emulator's name for messages.
 pub(crate) fn emulator_of(host: &Host, platform: &Platform) -> Result<Emulator, BuildError> {
     Ok(match host.choose(platform)? {
-        Means::Native => Emulator { spec: None, name: None },
-        Means::Host { entry } => Emulator { spec: None, name: Some(entry) },
+        Means::Native => Emulator { spec: None, emulating: None },
+        Means::Host { entry } => {
+            let found = host.table().entries.iter().find(|registered| registered.name == entry);
+            let path = found.map_or_else(|| entry.clone().into(), |registered| registered.interpreter.clone());
+            Emulator { spec: None, emulating: Some(Emulating { name: entry, path }) }
+        }
+        Means::Private(found) if host.may_trace_instead() => own_emulator(found, EmulatorMeans::PrivateOrTrace),
         Means::Private(found) => own_emulator(found, EmulatorMeans::Private),
         Means::Trace(found) => own_emulator(found, EmulatorMeans::Trace),
     })
@@ -129,16 +149,16 @@ pub(crate) fn emulator_of(host: &Host, platform: &Platform) -> Result<Emulator, 
 
 fn own_emulator(found: crossdock_emulation::Emulator, means: EmulatorMeans) -> Emulator {
     let name = found.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let spec =
-        EmulatorSpec { architecture: found.architecture.to_owned(), qemu: HostPath::from(found.path), means };
-    Emulator { spec: Some(spec), name: Some(name) }
+    let qemu = HostPath::from(found.path.as_path());
+    let spec = EmulatorSpec { architecture: found.architecture.to_owned(), qemu, means };
+    Emulator { spec: Some(spec), emulating: Some(Emulating { name, path: found.path }) }
 }
 
 /// How a platform is run.
 pub(crate) struct Emulator {
     pub spec: Option<EmulatorSpec>,
     /// `None` when it runs natively.
-    pub name: Option<String>,
+    emulating: Option<Emulating>,
 }
 
 fn fill_spec(spec: &mut ExecSpec, op: &ExecOp) {
@@ -161,7 +181,12 @@ fn fill_spec(spec: &mut ExecSpec, op: &ExecOp) {
     spec.remove_mount_stubs_recursive = meta.remove_mount_stubs_recursive;
 }
 
-fn check_outcome(op: &ExecOp, outcome: &ExecOutcome, emulator: Option<&str>) -> Result<(), BuildError> {
+fn check_outcome(
+    op: &ExecOp,
+    outcome: &ExecOutcome,
+    emulating: Option<&Emulating>,
+    watch: &Watch,
+) -> Result<(), BuildError> {
     let fine = if op.meta.valid_exit_codes.is_empty() {
         outcome.code == 0
     } else {
@@ -171,9 +196,8 @@ fn check_outcome(op: &ExecOp, outcome: &ExecOutcome, emulator: Option<&str>) -> 
         return Ok(());
     }
     let mut text = format!("exit code: {}", outcome.code);
-    // QEMU ends with the signal its guest would have died of; 139 is the usual mark of a crash inside the emulator.
-    if let (Some(name), true) = (emulator, outcome.signal.is_some() || outcome.code >= 128) {
-        text.push_str(&format!(" (the step ran under {name}: a crash of the emulator itself looks like this; try a newer QEMU, or build this stage on $BUILDPLATFORM)"));
+    if let Some(crash) = emulating.and_then(|emulating| watch.explain(outcome.code, emulating)) {
+        text.push_str(&format!(" ({crash})"));
     } else if outcome.signal == Some(9) {
         text.push_str(" (killed: if nobody killed it, memory ran out)");
     }
@@ -229,11 +253,15 @@ fn pipe() -> Result<(File, OwnedFd), BuildError> {
     Ok((File::from(OwnedFd::from(read)), OwnedFd::from(write)))
 }
 
-fn pump(mut from: File, stream: u8, vertex: VertexDigest, progress: &Progress) {
+fn pump(mut from: File, stream: u8, vertex: VertexDigest, progress: &Progress, watch: Option<&Watch>) {
     let mut buffer = vec![0; LOG_READ_BYTES];
+    let mut tail = Tail::default();
     while let Ok(got) = from.read(&mut buffer) {
         if got == 0 {
             return;
+        }
+        if let Some(watch) = watch {
+            watch.read(&mut tail, &buffer[..got]);
         }
         progress.emit(Event::Log(Log { vertex, stream, data: buffer[..got].to_vec(), timestamp: Timestamp::now() }));
     }

@@ -200,6 +200,11 @@ impl Host {
         }
     }
 
+    /// Whether a private means that the kernel refuses in the end may be replaced by trace: nobody has forced one, and trace is not forbidden.
+    pub fn may_trace_instead(&self) -> bool {
+        matches!(self.force, Ok(None)) && self.can_follow().is_ok()
+    }
+
     /// Private, else what the host has registered, else trace.
     fn first_of_all(
         &self,
@@ -269,15 +274,21 @@ impl Host {
     }
 
     fn trace(&self, architecture: &'static Architecture) -> Result<Means, (String, Vec<Tried>)> {
+        self.can_follow().map_err(|reason| (reason, Vec::new()))?;
+        self.emulator(architecture).map(Means::Trace)
+    }
+
+    /// Whether this machine lets a step's executions be followed, as far as it says.
+    fn can_follow(&self) -> Result<(), String> {
         let own = self.platform.architecture.as_str();
         if !matches!(own, "amd64" | "arm64") {
-            return Err((format!("executions cannot be followed on {own}, only on amd64 and arm64"), Vec::new()));
+            return Err(format!("executions cannot be followed on {own}, only on amd64 and arm64"));
         }
         if self.ptrace_scope == Some(PTRACE_FORBIDDEN) {
             let reason = "kernel.yama.ptrace_scope is 3, which forbids to follow executions until the next boot";
-            return Err((reason.to_owned(), Vec::new()));
+            return Err(reason.to_owned());
         }
-        self.emulator(architecture).map(Means::Trace)
+        Ok(())
     }
 
     fn emulator(&self, architecture: &'static Architecture) -> Result<Emulator, (String, Vec<Tried>)> {

@@ -88,6 +88,15 @@ impl ExecutorError {
         }
     }
 
+    /// Whether a step could not get a user namespace and binfmt_misc of its own.
+    pub(crate) fn denies_private(&self) -> bool {
+        match self {
+            Self::Blocked(_) => true,
+            Self::Io { action, .. } => action == crate::sandbox::MOUNT_PRIVATE,
+            _ => false,
+        }
+    }
+
     /// Whether a disk is full (ENOSPC) or a quota used up (EDQUOT).
     pub const fn is_disk_full(&self) -> bool {
         matches!(self.errno(), Some(libc::ENOSPC | libc::EDQUOT))

@@ -16,7 +16,7 @@ use super::running::{ExecStdio, Running, next_reply, unexpected};
 use crate::cancel::{Cancel, Watch};
 use crate::error::ExecutorError;
 use crate::host_path::HostPath;
-use crate::sandbox::ExecSpec;
+use crate::sandbox::{EmulatorMeans, ExecSpec};
 
 /// How a keeper is started.
 #[derive(Debug, Clone)]
@@ -204,8 +204,21 @@ impl Keeper {
         let descriptors: Vec<BorrowedFd<'_>> = [&stdio.stdin, &stdio.stdout, &stdio.stderr]
             .map(|descriptor| descriptor.as_ref().map_or_else(|| null.as_fd(), AsFd::as_fd))
             .to_vec();
-        let (stream, watch) = self.send(&Request::Exec(Box::new(spec.clone())), &descriptors, cancel)?;
-        drop(stdio);
+        match self.begin(spec, &descriptors, cancel) {
+            Err(error) if error.denies_private() => match spec.emulator.clone() {
+                Some(mut emulator) if emulator.means == EmulatorMeans::PrivateOrTrace => {
+                    emulator.means = EmulatorMeans::Trace;
+                    let followed = ExecSpec { emulator: Some(emulator), ..spec.clone() };
+                    self.begin(&followed, &descriptors, cancel)
+                }
+                _ => Err(error),
+            },
+            begun => begun,
+        }
+    }
+
+    fn begin(&self, spec: &ExecSpec, descriptors: &[BorrowedFd<'_>], cancel: &Cancel) -> Result<Running, ExecutorError> {
+        let (stream, watch) = self.send(&Request::Exec(Box::new(spec.clone())), descriptors, cancel)?;
         match next_reply(&stream, &watch, "a step")? {
             (Reply::Started, descriptors) => Ok(Running { stream, watch, terminal: descriptors.into_iter().next() }),
             (other, _) => Err(unexpected(&other)),

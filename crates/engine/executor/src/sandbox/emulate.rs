@@ -15,6 +15,9 @@ use super::spec::EmulatorSpec;
 use super::target::descriptor_path;
 use crate::error::ExecutorError;
 
+/// What is being done when the kernel turns out to have no private tables.
+pub(crate) const MOUNT_PRIVATE: &str = "mount a private binfmt_misc (Linux 6.7) for";
+
 /// Registers the emulator in this process's user namespace, which must be a fresh one. `place` is a mount point that the step will not see.
 /// The table lives as long as what is given back is open.
 pub(super) fn register(emulator: &EmulatorSpec, place: &Path) -> Result<OwnedFd, ExecutorError> {
@@ -25,7 +28,7 @@ pub(super) fn register(emulator: &EmulatorSpec, place: &Path) -> Result<OwnedFd,
     let qemu = qemu.map_err(|error| fail("open emulator", error.into()))?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mount("binfmt_misc", place, "binfmt_misc", flags, None)
-        .map_err(|error| fail("mount a private binfmt_misc (Linux 6.7) for", error.into()))?;
+        .map_err(|error| fail(MOUNT_PRIVATE, error.into()))?;
     // The path would have to fit 127 bytes and hold no colon; a descriptor's always does.
     let line = architecture.registration_line(&descriptor_path(&qemu));
     fs_err::write(place.join("register"), line).map_err(|error| fail("register emulator", error))?;

@@ -21,4 +21,5 @@ pub use spec::{
     DEFAULT_HOSTNAME, DEFAULT_PATH, EmulatorMeans, EmulatorSpec, ExecOutcome, ExecSpec, MountSource, RootSpec, SHM_SIZE_BYTES_DEFAULT,
     SandboxMount, TerminalSize, UpperSpec,
 };
+pub(crate) use emulate::MOUNT_PRIVATE;
 pub(crate) use step::run;

@@ -77,7 +77,7 @@ impl ExecSpec {
 
     /// Whether the step gets a user namespace of its own.
     pub(super) fn is_nested(&self) -> bool {
-        self.emulator_means() == Some(EmulatorMeans::Private)
+        matches!(self.emulator_means(), Some(EmulatorMeans::Private | EmulatorMeans::PrivateOrTrace))
     }
 
     /// Whether the step's executions are followed.
@@ -146,6 +146,8 @@ pub struct EmulatorSpec {
 pub enum EmulatorMeans {
     /// The step's own binfmt_misc has an entry for it (Linux 6.7, spec/binfmt.md §1).
     Private,
+    /// Private; trace where the kernel refuses that in the end (no binfmt_misc, no user namespaces left).
+    PrivateOrTrace,
     /// The step's executions are followed, and it is put before foreign programs (docs/design/trace.md).
     Trace,
 }
