@@ -48,7 +48,7 @@ fn is_mounted(path: &str) -> bool {
     processes().any(|process| fs_err::read_to_string(process.join("mountinfo")).unwrap_or_default().contains(path))
 }
 
-fn soon(what: &str, condition: impl Fn() -> bool) {
+pub fn soon(what: &str, condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < Duration::from_secs(5), "{what} took more than 5 s");

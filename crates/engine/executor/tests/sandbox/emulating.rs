@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crossdock_emulation::{Host, Means};
-use crossdock_executor::HostPath;
+use crossdock_executor::keeper::ExecStdio;
 use crossdock_executor::sandbox::{EmulatorMeans, EmulatorSpec, ExecSpec};
+use crossdock_executor::{Cancel, ExecutorError, HostPath};
 
 use crate::Case;
 use crate::users;
@@ -21,6 +22,8 @@ pub const CASES: &[Case] = &[
     ("many_children_at_once", many_children_at_once),
     ("signals_and_stops_pass", signals_and_stops_pass),
     ("insecure_steps_are_emulated", insecure_steps_are_emulated),
+    ("trace_replaces_a_private_table_that_is_denied", trace_replaces_a_private_table_that_is_denied),
+    ("a_followed_step_is_cancelled_at_once", a_followed_step_is_cancelled_at_once),
     ("the_hosts_table_is_untouched", the_hosts_table_is_untouched),
     ("without_emulator_the_format_is_foreign", without_emulator_the_format_is_foreign),
 ];
@@ -236,6 +239,53 @@ fn insecure_steps_are_emulated(world: &World) {
     for mut spec in emulated(world, "linux/arm64", "/bin/uname -m; grep -c . /proc/self/mounts >/dev/null && echo fine") {
         spec.security = crossdock_llb::Security::Insecure;
         assert_eq!(world.run(&spec).text(), "aarch64\nfine", "{:?}", means(&spec));
+    }
+}
+
+fn trace_replaces_a_private_table_that_is_denied(world: &World) {
+    const LIMIT: &str = "/proc/sys/user/max_user_namespaces";
+    if users::part() != "contained" {
+        println!("    skipped: only a namespace's own root can deny itself further ones without harm to others");
+        return;
+    }
+    // The keeper has started: the limit is for the steps.
+    world.keeper.ping(&Cancel::new()).unwrap();
+    let old = fs_err::read_to_string(LIMIT).unwrap();
+    let specs = emulated(world, "linux/arm64", "uname -m; cat /proc/self/uid_map | wc -l");
+    fs_err::write(LIMIT, "0").unwrap();
+    let outcomes: Vec<_> = specs
+        .into_iter()
+        .filter(|spec| means(spec) == EmulatorMeans::Private)
+        .flat_map(|spec| [EmulatorMeans::Private, EmulatorMeans::PrivateOrTrace].map(|means| (spec.clone(), means)))
+        .map(|(mut spec, means)| {
+            spec.emulator.as_mut().unwrap().means = means;
+            world.run(&spec)
+        })
+        .collect();
+    fs_err::write(LIMIT, old.trim()).unwrap();
+    if let [private, either] = outcomes.as_slice() {
+        assert!(private.outcome.as_ref().unwrap_err().to_string().contains("max_user_namespaces"), "{private:?}");
+        assert_eq!(either.text(), "aarch64\n1");
+    }
+}
+
+fn a_followed_step_is_cancelled_at_once(world: &World) {
+    let scripts = [
+        "trap '' TERM; (trap '' TERM; /bin/sleep 87.25) & /bin/sleep 87.25",
+        "while true; do /bin/true & /bin/sleep 87.25 & [ $((i=i+1)) -lt 20 ] || wait; done",
+        "mkdir /n /n/bin; cp /bin/busybox /n/bin/sleep; chroot /n /bin/sleep 87.25 & kill -STOP $$; wait",
+    ];
+    for script in scripts {
+        for spec in emulated(world, "linux/arm64", script) {
+            let cancel = Cancel::new();
+            let running = world.keeper.exec(&spec, ExecStdio::default(), &cancel).unwrap();
+            crate::cancelling::soon("the start", || crate::cancelling::is_running("87.25"));
+            let begun = std::time::Instant::now();
+            cancel.cancel();
+            assert_eq!(running.wait().unwrap_err(), ExecutorError::Cancelled);
+            assert!(begun.elapsed() < std::time::Duration::from_secs(1), "{:?}: {:?}", means(&spec), begun.elapsed());
+            assert!(!crate::cancelling::is_running("87.25"));
+        }
     }
 }
 
