@@ -4,6 +4,7 @@
 //! of every day through a replay of `corpus/` and of mutations of it.
 
 pub mod expand;
+pub mod gotemplate;
 pub mod heredoc;
 pub mod ignore;
 pub mod image_config;
@@ -19,7 +20,7 @@ pub mod www_authenticate;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("lex", lex::run),
     ("expand", expand::run),
     ("ignore", ignore::run),
@@ -31,4 +32,5 @@ pub const TARGETS: [Target; 11] = [
     ("image_config", image_config::run),
     ("registry_config_toml", registry_config_toml::run),
     ("www_authenticate", www_authenticate::run),
+    ("gotemplate", gotemplate::run),
 ];

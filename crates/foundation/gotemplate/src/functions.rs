@@ -9,7 +9,7 @@ use crate::print::text;
 use crate::printf::printf;
 
 /// Every function with the number of its arguments, least and most.
-const FUNCTIONS: [(&str, usize, usize); 27] = [
+const FUNCTIONS: [(&str, usize, usize); 25] = [
     ("and", 1, usize::MAX),
     ("or", 1, usize::MAX),
     ("not", 1, 1),
@@ -35,8 +35,6 @@ const FUNCTIONS: [(&str, usize, usize); 27] = [
     ("upper", 1, 1),
     ("pad", 3, 3),
     ("truncate", 2, 2),
-    ("trim", 1, 1),
-    ("contains", 2, 2),
 ];
 
 /// The function of this name.
@@ -80,8 +78,6 @@ pub fn call(name: &str, args: &[Data], options: &Options) -> Result<Data, String
         "title" => Data::Text(title(&string(&args[0])?)),
         "lower" => Data::Text(string(&args[0])?.to_lowercase()),
         "upper" => Data::Text(string(&args[0])?.to_uppercase()),
-        "trim" => Data::Text(string(&args[0])?.trim().to_owned()),
-        "contains" => Data::Bool(string(&args[0])?.contains(&string(&args[1])?)),
         "pad" => Data::Text(pad(&string(&args[0])?, number(&args[1])?, number(&args[2])?)),
         "truncate" => {
             let source = string(&args[0])?;
@@ -193,7 +189,7 @@ fn equal(args: &[Data]) -> Result<bool, String> {
             (Data::List(_) | Data::Map(_) | Data::Struct { .. }, _) => {
                 return Err(format!("non-comparable type {}: {}", text(&args[0]), args[0].type_name()));
             }
-            _ => return Err("incompatible types for comparison".to_owned()),
+            _ => return Err(incompatible(&args[0], other)),
         };
         if same {
             return Ok(true);
@@ -214,9 +210,13 @@ fn order(one: &Data, two: &Data) -> Result<Ordering, String> {
         (Data::Int(_) | Data::Float(_), Data::Int(_) | Data::Float(_)) => {
             Ok(float(one).partial_cmp(&float(two)).unwrap_or(Ordering::Less))
         }
-        (Data::Int(_) | Data::Float(_) | Data::Text(_), _) => Err("incompatible types for comparison".to_owned()),
+        (Data::Int(_) | Data::Float(_) | Data::Text(_), _) => Err(incompatible(one, two)),
         _ => Err("invalid type for comparison".to_owned()),
     }
+}
+
+fn incompatible(one: &Data, two: &Data) -> String {
+    format!("incompatible types for comparison: {} and {}", one.type_name(), two.type_name())
 }
 
 fn split(source: &str, by: &str) -> Vec<Data> {

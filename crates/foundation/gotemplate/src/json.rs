@@ -47,7 +47,7 @@ fn write(out: &mut String, data: &Data, style: JsonStyle, depth: usize) {
         Data::Struct { fields, .. } => {
             let fields: Vec<(Option<&str>, &Data)> = fields
                 .iter()
-                .filter(|field| !field.json.is_empty() && !(field.omit_empty && field.value.is_empty()))
+                .filter(|field| !(field.json.is_empty() || field.omit_empty && field.value.is_empty()))
                 .map(|field| (Some(field.json), &field.value))
                 .collect();
             group(out, ('{', '}'), &fields, style, depth);

@@ -183,9 +183,7 @@ impl Lexer<'_> {
                 let word = rest[..length].to_owned();
                 self.push(Kind::Word(word), length);
             }
-            first => {
-                return self.wrong(format!("unrecognized character in action: U+{:04X} '{first}'", u32::from(first)));
-            }
+            first => return self.wrong(format!("unexpected \"{first}\" in operand")),
         }
         Ok(())
     }

@@ -301,18 +301,12 @@ impl Parser<'_> {
     /// Values can only stand first in a pipeline.
     fn check_order(&self, commands: &[Command]) -> Result<(), TemplateError> {
         for (at, command) in commands.iter().enumerate().skip(1) {
-            match command.args.first().map(|arg| &arg.kind) {
-                Some(
-                    ArgKind::Bool(_)
-                    | ArgKind::Dot
-                    | ArgKind::Nil
-                    | ArgKind::Int(_)
-                    | ArgKind::Float(_)
-                    | ArgKind::Text(_),
-                ) => {
-                    return self.wrong(format!("non executable command in pipeline stage {}", at + 1));
-                }
-                _ => {}
+            let value = command.args.first().is_some_and(|arg| {
+                use ArgKind::{Bool, Dot, Float, Int, Nil, Text};
+                matches!(arg.kind, Bool(_) | Dot | Nil | Int(_) | Float(_) | Text(_))
+            });
+            if value {
+                return self.wrong(format!("non executable command in pipeline stage {}", at + 1));
             }
         }
         Ok(())

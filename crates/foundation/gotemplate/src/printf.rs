@@ -124,7 +124,7 @@ fn quoted(text: &str) -> String {
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
             letter if (letter as u32) < 0x20 || letter == '\u{7f}' => {
-                out.push_str(&format!("\\x{:02x}", letter as u32))
+                out.push_str(&format!("\\x{:02x}", letter as u32));
             }
             letter => out.push(letter),
         }

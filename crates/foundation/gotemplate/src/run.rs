@@ -171,7 +171,10 @@ impl Machine<'_> {
         if command.args.len() > 1 || piped.is_some() {
             let what = match &first.kind {
                 ArgKind::Field(path) => {
-                    format!("{} is not a method but has arguments", path.last().map_or("", String::as_str))
+                    format!(
+                        "{} has arguments but cannot be invoked as function",
+                        path.last().map_or("", String::as_str)
+                    )
                 }
                 _ => format!("can't give argument to non-function {}", &self.source[first.span.start..first.span.end]),
             };
@@ -250,7 +253,7 @@ impl Machine<'_> {
                     None if self.options.missing_key_is_error => {
                         return self.wrong(span, format!("map has no entry for key {name:?}"));
                     }
-                    None => NOTHING,
+                    None => return Ok(NOTHING),
                 },
                 Data::Struct { type_name, fields } => match fields.iter().find(|field| field.name == name) {
                     Some(field) => &field.value,
