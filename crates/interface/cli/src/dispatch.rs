@@ -15,7 +15,7 @@ pub fn verb(session: &Session, verb: Verb) -> Result<(), CliError> {
         Verb::Buildx(args) | Verb::Builder(args) => buildx(session, args),
         Verb::Imagetools { verb } => imagetools(&verb),
         Verb::Manifest { verb } => manifest(&verb),
-        Verb::Images(args) => commands::images::list(&args),
+        Verb::Images(args) => commands::images::list(session, &args),
         Verb::Run(args) => commands::run::run(&args),
         Verb::Create(args) => commands::containers::create(&args),
         Verb::Start(args) => commands::containers::start(&args),
@@ -100,7 +100,9 @@ fn container(verb: &ContainerVerb) -> Result<(), CliError> {
         ContainerVerb::Rm(args) => commands::containers::remove(args),
         ContainerVerb::Logs(args) => commands::containers::logs(args),
         ContainerVerb::Wait(args) => commands::containers::wait(args),
-        ContainerVerb::Inspect(args) => commands::containers::inspect(args),
+        ContainerVerb::Inspect(args) => commands::containers::inspect_containers(args),
+        ContainerVerb::Supervise { id } => commands::run::detach::supervise(id),
+        ContainerVerb::Prune(args) => commands::containers::prune(args),
     }
 }
 
@@ -108,7 +110,7 @@ fn image(session: &Session, verb: ImageVerb) -> Result<(), CliError> {
     match verb {
         ImageVerb::Build(args) => commands::build::run(session, &args),
         ImageVerb::Inspect(args) => commands::images::inspect(&args),
-        ImageVerb::Ls(args) => commands::images::list(&args),
+        ImageVerb::Ls(args) => commands::images::list(session, &args),
         ImageVerb::Rm(args) => commands::images::remove(&args),
         ImageVerb::Pull(args) => commands::transfer::pull(&args),
         ImageVerb::Push(args) => commands::transfer::push(&args),

@@ -29,6 +29,8 @@ pub enum CliError {
     Platform(#[from] crossdock_oci::PlatformError),
     #[error(transparent)]
     Output(#[from] crossdock_exporter::SpecError),
+    #[error("{0}")]
+    Container(#[source] crossdock_containers::ContainerError),
     #[error(transparent)]
     Docker(#[from] crossdock_docker::DockerError),
     #[error(transparent)]
@@ -50,6 +52,11 @@ pub enum CliError {
         "the store is damaged: {count} findings; `crossdock check-store --repair` drops damaged blobs, so that they are fetched or made again"
     )]
     Damaged { count: usize },
+    #[error("login to {server} as {user:?} failed: incorrect username or password, says the registry: {message}")]
+    LoginRefused { server: String, user: String, message: String },
+    /// A failure whose exit code scripts know.
+    #[error("{source}")]
+    Code { source: Box<CliError>, code: u8 },
     /// The process that was run ended with this code; nothing is to be said.
     #[error("exit code {0}")]
     Exited(u8),
@@ -65,11 +72,35 @@ fn build_text(error: &BuildError) -> String {
     }
 }
 
+impl From<crossdock_containers::ContainerError> for CliError {
+    fn from(error: crossdock_containers::ContainerError) -> Self {
+        use crossdock_containers::ContainerError;
+        match error {
+            ContainerError::Engine(error) => Self::Engine(error),
+            ContainerError::Executor(error) => Self::Engine(BuildError::Executor(error)),
+            ContainerError::Content(error) => Self::Content(error),
+            other => Self::Container(other),
+        }
+    }
+}
+
 impl CliError {
+    /// The exit code of `docker run` for a container that did not start.
+    pub const fn start_code(&self) -> u8 {
+        match self {
+            Self::Engine(BuildError::Executor(ExecutorError::ExecFailed { reason, .. })) => not_started(reason),
+            _ => 125,
+        }
+    }
+
     /// Prints what the user should read and gives the exit code; with `debug` the step and its causes, too.
     pub fn report(&self, debug: bool) -> ExitCode {
         match self {
             Self::Exited(code) => return ExitCode::from(*code),
+            Self::Code { source, code } => {
+                let usual = source.report(debug);
+                return if usual == ExitCode::FAILURE { ExitCode::from(*code) } else { usual };
+            }
             Self::Cancelled => {
                 say("ERROR: context canceled");
                 return ExitCode::from(CANCELLED);

@@ -30,6 +30,8 @@ pub use save::{SaveReport, SaveWish};
 /// What a pull has to say while it goes on.
 #[derive(Debug, Clone)]
 pub enum PullWord {
+    /// The registry knows the name.
+    Found,
     Exists(BlobDigest),
     Begins(BlobDigest),
     Complete(BlobDigest),
@@ -91,6 +93,7 @@ impl Engine {
             platforms.to_vec()
         };
         let wanted = if wanted.is_empty() { vec![Platform::host()] } else { wanted };
+        tell(PullWord::Found);
         let mut report = (0, 0);
         let mut blobs = Vec::new();
         let mut chosen_platforms: Vec<Platform> = Vec::new();

@@ -28,6 +28,21 @@ pub enum ContainerVerb {
     Wait(WaitArgs),
     /// Show everything known of containers, as JSON
     Inspect(InspectArgs),
+    /// Run a container that was made, for the one that started this process
+    #[command(hide = true)]
+    Supervise {
+        id: String,
+    },
+    /// Remove containers that do not run
+    Prune(ContainerPruneArgs),
+}
+
+/// `container prune`
+#[derive(Debug, Args)]
+pub struct ContainerPruneArgs {
+    /// Do not ask
+    #[arg(short, long)]
+    pub force: bool,
 }
 
 /// `ps`
@@ -42,6 +57,12 @@ pub struct PsArgs {
     /// Do not shorten anything
     #[arg(long)]
     pub no_trunc: bool,
+    /// Only the last ones that were made, whether they run or not
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    pub last: Option<usize>,
+    /// Only the last one
+    #[arg(short, long)]
+    pub latest: bool,
     /// Only those that match: name=, status=, ancestor=, id=
     #[arg(short, long = "filter")]
     pub filters: Vec<String>,

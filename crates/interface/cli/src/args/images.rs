@@ -16,6 +16,12 @@ pub struct ImagesArgs {
     /// Show IDs only
     #[arg(short, long)]
     pub quiet: bool,
+    /// Only those that match: reference=PATTERN, dangling=true, label=NAME[=VALUE]
+    #[arg(short, long = "filter")]
+    pub filters: Vec<String>,
+    /// table, json, or a Go template
+    #[arg(long)]
+    pub format: Option<String>,
     /// Accepted for scripts: every image is always shown
     #[arg(short, long, hide = true)]
     pub all: bool,
@@ -31,6 +37,12 @@ pub struct PullArgs {
     /// Fetch every platform
     #[arg(long)]
     pub all_platforms: bool,
+    /// Fetch every tag of the repository
+    #[arg(short, long)]
+    pub all_tags: bool,
+    /// Accepted for scripts
+    #[arg(long, hide = true)]
+    pub disable_content_trust: bool,
     /// Show the name only
     #[arg(short, long)]
     pub quiet: bool,
@@ -43,7 +55,16 @@ pub struct PushArgs {
     pub name: String,
     /// Names to push it under (default: its own)
     pub targets: Vec<String>,
-    /// Show the digest only
+    /// Push every tag kept here of the repository
+    #[arg(short, long)]
+    pub all_tags: bool,
+    /// Push this platform alone
+    #[arg(long)]
+    pub platform: Option<String>,
+    /// Accepted for scripts
+    #[arg(long, hide = true)]
+    pub disable_content_trust: bool,
+    /// Show the name only
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -60,9 +81,12 @@ pub struct TagArgs {
 pub struct RmiArgs {
     #[arg(required = true)]
     pub names: Vec<String>,
-    /// No error for images that are not there
+    /// Those that containers use, too; no error for images that are not there
     #[arg(short, long)]
     pub force: bool,
+    /// Accepted for scripts
+    #[arg(long, hide = true)]
+    pub no_prune: bool,
 }
 
 /// `image inspect`
@@ -73,6 +97,9 @@ pub struct InspectArgs {
     /// Platform to show (default: the host's, else the first)
     #[arg(long)]
     pub platform: Option<String>,
+    /// A Go template, or json
+    #[arg(short, long)]
+    pub format: Option<String>,
 }
 
 /// `prune`

@@ -1,50 +1,329 @@
-//! In: `create|start|stop|ps|cp|rm|logs|wait|inspect`. Out: containers kept in the state directory, Docker's words. Never: a build.
+//! In: `create`, `start`, `stop`, `ps`, `cp`, `rm`, `logs`, `wait`, `inspect`. Out: containers made, run, shown, removed, in Docker's words. Never: a container that belongs to another state directory.
 
-use crate::args::containers::{CpArgs, InspectArgs, LogsArgs, PsArgs, RmArgs, StartArgs, StopArgs, WaitArgs};
+mod describe;
+mod ps;
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use crossdock_containers::{Container, ContainerError, Containers, LogReader, copy_in, copy_out};
+use serde_json::Value;
+
+use super::run::{attach, detach, options};
+use super::table::size;
+use super::{engine, images};
+use crate::args::containers::{
+    ContainerPruneArgs, CpArgs, InspectArgs, LogsArgs, PsArgs, RmArgs, StartArgs, StopArgs, WaitArgs,
+};
 use crate::args::run::RunArgs;
-use crate::error::CliError;
+use crate::error::{CliError, result, say};
+
+/// Seconds a container has to end.
+const STOP_TIMEOUT_S: u64 = 10;
+/// SIGTERM.
+const STOP_SIGNAL: i32 = 15;
+/// How often a log that is followed is looked at.
+const POLL: Duration = Duration::from_millis(50);
 
 /// `create`
-pub fn create(_args: &RunArgs) -> Result<(), CliError> {
-    Err(CliError::NotYet { flag: "create".to_owned(), why: "it comes with the next version" })
+pub fn create(args: &RunArgs) -> Result<(), CliError> {
+    super::run::create(args)
 }
 
 /// `start`
-pub fn start(_args: &StartArgs) -> Result<(), CliError> {
-    Err(CliError::NotYet { flag: "start".to_owned(), why: "it comes with the next version" })
+pub fn start(args: &StartArgs) -> Result<(), CliError> {
+    let engine = engine()?;
+    let containers = Containers::new(&engine);
+    if args.attach || args.interactive {
+        let [name] = args.names.as_slice() else {
+            return Err(CliError::Usage("you cannot start and attach multiple containers at once".to_owned()));
+        };
+        let container = containers.find(name)?;
+        let code = attach::foreground(&engine, &container, args.interactive || container.config.interactive)?;
+        return match code {
+            0 => Ok(()),
+            code => Err(CliError::Exited(u8::try_from(code).unwrap_or(255))),
+        };
+    }
+    each(&args.names, |name| {
+        let container = containers.find(name)?;
+        if !container.is_running() {
+            detach::spawn(&container).map_err(|error| match error {
+                // `start` has one exit code for all of them.
+                CliError::Code { source, .. } => *source,
+                other => other,
+            })?;
+        }
+        result(name);
+        Ok(())
+    })
 }
 
 /// `stop`
-pub fn stop(_args: &StopArgs) -> Result<(), CliError> {
-    Err(CliError::NotYet { flag: "stop".to_owned(), why: "it comes with the next version" })
+pub fn stop(args: &StopArgs) -> Result<(), CliError> {
+    let engine = engine()?;
+    let containers = Containers::new(&engine);
+    let signal = args.signal.as_deref().map(options::signal).transpose()?;
+    each(&args.names, |name| {
+        let container = containers.find(name)?;
+        let config = &container.config;
+        let seconds = args.time.or(config.stop_timeout_s).unwrap_or(STOP_TIMEOUT_S);
+        let signal = signal.or(config.stop_signal).unwrap_or(STOP_SIGNAL);
+        container.stop(signal, Duration::from_secs(seconds))?;
+        result(name);
+        Ok(())
+    })
 }
 
 /// `ps`
-pub fn list(_args: &PsArgs) -> Result<(), CliError> {
-    Err(CliError::NotYet { flag: "ps".to_owned(), why: "it comes with the next version" })
-}
-
-/// `cp`
-pub fn copy(_args: &CpArgs) -> Result<(), CliError> {
-    Err(CliError::NotYet { flag: "cp".to_owned(), why: "it comes with the next version" })
+pub fn list(args: &PsArgs) -> Result<(), CliError> {
+    let engine = engine()?;
+    ps::show(&Containers::new(&engine).list()?, args)
 }
 
 /// `rm`
-pub fn remove(_args: &RmArgs) -> Result<(), CliError> {
-    Err(CliError::NotYet { flag: "rm".to_owned(), why: "it comes with the next version" })
+pub fn remove(args: &RmArgs) -> Result<(), CliError> {
+    let engine = engine()?;
+    let containers = Containers::new(&engine);
+    each(&args.names, |name| {
+        let container = match containers.find(name) {
+            Ok(container) => container,
+            Err(error @ ContainerError::NotFound { .. }) if args.force => {
+                say(&format!("WARNING: {error}"));
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        containers.remove(&container, args.force)?;
+        result(name);
+        Ok(())
+    })
 }
 
-/// `logs`
-pub fn logs(_args: &LogsArgs) -> Result<(), CliError> {
-    Err(CliError::NotYet { flag: "logs".to_owned(), why: "it comes with the next version" })
+/// `container prune`
+pub fn prune(args: &ContainerPruneArgs) -> Result<(), CliError> {
+    if !args.force && !super::store::confirmed("all stopped containers")? {
+        return Ok(());
+    }
+    let engine = engine()?;
+    let containers = Containers::new(&engine);
+    let mut removed = Vec::new();
+    for container in containers.list()?.iter().filter(|container| !container.is_running()) {
+        match containers.remove(container, false) {
+            Ok(()) => removed.push(container.config.id.clone()),
+            // It was started meanwhile.
+            Err(ContainerError::Running { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if !removed.is_empty() {
+        result("Deleted Containers:");
+        removed.iter().for_each(|id| result(id));
+        result("");
+    }
+    let report = engine.prune(&crossdock_content::GcOptions::default())?;
+    result(&format!("Total reclaimed space: {}", size(report.blob_bytes)));
+    Ok(())
 }
 
 /// `wait`
-pub fn wait(_args: &WaitArgs) -> Result<(), CliError> {
-    Err(CliError::NotYet { flag: "wait".to_owned(), why: "it comes with the next version" })
+pub fn wait(args: &WaitArgs) -> Result<(), CliError> {
+    let engine = engine()?;
+    let containers = Containers::new(&engine);
+    each(&args.names, |name| {
+        let container = containers.find(name)?;
+        loop {
+            // In pieces, so that Ctrl-C ends the wait.
+            if let Some(state) = container.wait(Some(Duration::from_millis(500)))? {
+                result(&state.exit_code.to_string());
+                return Ok(());
+            }
+            if engine.is_cancelled() {
+                return Err(CliError::Cancelled);
+            }
+        }
+    })
 }
 
-/// `inspect`
-pub fn inspect(_args: &InspectArgs) -> Result<(), CliError> {
-    Err(CliError::NotYet { flag: "inspect".to_owned(), why: "it comes with the next version" })
+/// Does a thing for each name; every failure is said, the last one decides.
+fn each(names: &[String], mut work: impl FnMut(&str) -> Result<(), CliError>) -> Result<(), CliError> {
+    let mut failure = None;
+    for name in names {
+        if let Err(error) = work(name) {
+            if let Some(earlier) = failure.replace(error) {
+                say(&format!("ERROR: {earlier}"));
+            }
+        }
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// `logs`
+pub fn logs(args: &LogsArgs) -> Result<(), CliError> {
+    let engine = engine()?;
+    let container = Containers::new(&engine).find(&args.name)?;
+    let tail = match args.tail.as_deref() {
+        None | Some("all" | "-1") => None,
+        Some(count) => Some(count.parse::<usize>().map_err(|_| {
+            CliError::Usage(format!("invalid value for --tail: {count:?}: a number or \"all\" is wanted"))
+        })?),
+    };
+    let mut reader = LogReader::open(&container.log_path())?;
+    if let Some(count) = tail {
+        let mut last = std::collections::VecDeque::new();
+        while let Some(line) = reader.as_mut().and_then(LogReader::next_line) {
+            last.push_back(line);
+            if last.len() > count {
+                last.pop_front();
+            }
+        }
+        last.iter().for_each(|line| print(line, args.timestamps));
+    }
+    loop {
+        if reader.is_none() {
+            reader = LogReader::open(&container.log_path())?;
+        }
+        // Looked at before the log: what was written before the end is then surely read.
+        let running = container.again().is_ok_and(|now| now.is_running());
+        while let Some(line) = reader.as_mut().and_then(LogReader::next_line) {
+            print(&line, args.timestamps);
+        }
+        if !args.follow || !running || engine.is_cancelled() {
+            return Ok(());
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+fn print(line: &crossdock_containers::LogLine, timestamps: bool) {
+    let time = if timestamps { format!("{} ", line.time) } else { String::new() };
+    let text = format!("{time}{}", line.log);
+    // A reader that went away ends nothing.
+    let _ = match line.stream.as_str() {
+        "stderr" => std::io::stderr().write_all(text.as_bytes()),
+        _ => std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()),
+    };
+}
+
+/// One side of a copy.
+#[derive(Debug, PartialEq, Eq)]
+enum Side<'a> {
+    Host(&'a str),
+    /// A tar on standard input or output.
+    Stream,
+    Container(&'a str, &'a str),
+}
+
+/// `NAME:PATH` is in a container unless it begins like a path.
+fn side(text: &str) -> Side<'_> {
+    if text == "-" {
+        return Side::Stream;
+    }
+    match text.split_once(':') {
+        Some((name, path)) if !text.starts_with(['/', '.']) && !name.is_empty() => Side::Container(name, path),
+        _ => Side::Host(text),
+    }
+}
+
+/// `cp`
+pub fn copy(args: &CpArgs) -> Result<(), CliError> {
+    let engine = engine()?;
+    let containers = Containers::new(&engine);
+    match (side(&args.source), side(&args.target)) {
+        (Side::Container(name, path), target @ (Side::Host(_) | Side::Stream)) => {
+            let container = containers.find(name)?;
+            let to = match target {
+                Side::Host(path) => Some(Path::new(path)),
+                _ => None,
+            };
+            copy_out(&engine, &container, path, to, args.follow_link, args.archive)?;
+            done(args, &target_text(&args.target));
+            Ok(())
+        }
+        (source @ (Side::Host(_) | Side::Stream), Side::Container(name, path)) => {
+            let container = containers.find(name)?;
+            let from = match source {
+                Side::Host(path) => Some(Path::new(path)),
+                _ => None,
+            };
+            copy_in(&engine, &container, from, path, args.follow_link, args.archive)?;
+            done(args, &format!("{name}:{path}"));
+            Ok(())
+        }
+        (Side::Container(..), Side::Container(..)) => {
+            Err(CliError::Usage("copying between containers is not supported".to_owned()))
+        }
+        _ => Err(CliError::Usage("must specify at least one container source: NAME:PATH".to_owned())),
+    }
+}
+
+fn target_text(target: &str) -> String {
+    target.to_owned()
+}
+
+/// Docker says where files went, at a terminal only.
+fn done(args: &CpArgs, target: &str) {
+    use std::io::IsTerminal as _;
+    if !args.quiet && target != "-" && std::io::stderr().is_terminal() {
+        say(&format!("Successfully copied to {target}"));
+    }
+}
+
+/// `inspect`: images and containers.
+pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
+    let engine = engine()?;
+    let containers = Containers::new(&engine);
+    let mut documents = Vec::new();
+    let mut missing = Vec::new();
+    for name in &args.names {
+        let found: Result<Value, CliError> = match args.kind.as_deref() {
+            Some("image") => images::document(&engine, name, None),
+            Some("container") => containers.find(name).map(|one| describe::container(&one)).map_err(CliError::from),
+            None | Some("") => match containers.find(name) {
+                Ok(container) => Ok(describe::container(&container)),
+                Err(ContainerError::NotFound { .. }) => images::document(&engine, name, None),
+                Err(error) => Err(error.into()),
+            },
+            Some(other) => {
+                return Err(CliError::Usage(format!("{other:?} is not a valid value for --type: image or container")));
+            }
+        };
+        match found {
+            Ok(document) => documents.push(document),
+            Err(
+                CliError::Container(ContainerError::NotFound { .. })
+                | CliError::Image(crossdock_image::ImageError::NotFound { .. }),
+            ) => missing.push(name.clone()),
+            Err(error) => return Err(error),
+        }
+    }
+    images::show(&documents, args.format.as_deref())?;
+    match missing.as_slice() {
+        [] => Ok(()),
+        names => Err(CliError::Usage(format!("No such object: {}", names.join(", ")))),
+    }
+}
+
+/// `container inspect`
+pub fn inspect_containers(args: &InspectArgs) -> Result<(), CliError> {
+    let engine = engine()?;
+    let containers = Containers::new(&engine);
+    let found: Vec<Container> =
+        args.names.iter().map(|name| containers.find(name)).collect::<Result<_, ContainerError>>()?;
+    images::show(&found.iter().map(describe::container).collect::<Vec<_>>(), args.format.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_of_a_copy() {
+        assert_eq!(side("c:/a:b"), Side::Container("c", "/a:b"));
+        assert_eq!(side("./c:/a"), Side::Host("./c:/a"));
+        assert_eq!(side("/c:/a"), Side::Host("/c:/a"));
+        assert_eq!(side("-"), Side::Stream);
+        assert_eq!(side("file"), Side::Host("file"));
+    }
 }

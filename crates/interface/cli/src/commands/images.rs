@@ -1,22 +1,45 @@
 //! In: `images`, `tag`, `rmi`, `image inspect`. Out: the local image store, shown or changed. Never: a registry asked.
 
+use crossdock_build::Engine;
+use crossdock_containers::Containers;
 use crossdock_image::local::LocalManifest;
 use crossdock_image::{ImageKind, ImageRow, Images, LocalImage};
 use crossdock_oci::{ImageConfig, Platform, Reference, Timestamp};
 use serde_json::{Value, json};
 
 use super::engine;
-use super::table::{ago, lines, size};
+use super::table::{ago, date, docker_lines, formatted, lines, size};
+use super::template;
 use crate::args::images::{ImagesArgs, InspectArgs, RmiArgs, TagArgs};
 use crate::error::{CliError, result};
+use crate::face::{Face, Session};
+
+const HEADINGS: [(&str, &str); 7] = [
+    ("Repository", "REPOSITORY"),
+    ("Tag", "TAG"),
+    ("Digest", "DIGEST"),
+    ("ID", "IMAGE ID"),
+    ("CreatedSince", "CREATED"),
+    ("CreatedAt", "CREATED AT"),
+    ("Size", "SIZE"),
+];
 
 /// `images`
-pub fn list(args: &ImagesArgs) -> Result<(), CliError> {
+pub fn list(session: &Session, args: &ImagesArgs) -> Result<(), CliError> {
     let engine = engine()?;
     let images = engine.images();
-    let wanted = args.name.as_deref().map(str::parse::<Reference>).transpose()?;
+    let wanted = args.name.as_deref().map(str::parse::<Reference>).transpose();
+    let filters = Filters::parse(&args.filters)?;
     let mut list = images.list()?;
-    list.retain(|image| wanted.as_ref().is_none_or(|wanted| matches(image, wanted)));
+    match &wanted {
+        Ok(wanted) => list.retain(|image| wanted.as_ref().is_none_or(|wanted| matches(image, wanted))),
+        // What is no name may be a pattern, as with Docker.
+        Err(_) => {
+            let pattern = args.name.as_deref().unwrap_or_default();
+            list.retain(|image| image.reference.as_ref().is_some_and(|name| name_matches(name, pattern)));
+        }
+    }
+    list.retain(|image| filters.match_image(&images, image));
     list.sort_by_key(|image| std::cmp::Reverse(image.row.created));
     if args.quiet {
         for image in &list {
@@ -24,13 +47,31 @@ pub fn list(args: &ImagesArgs) -> Result<(), CliError> {
         }
         return Ok(());
     }
-    let mut rows = vec![header(args.digests)];
-    for image in &list {
-        rows.push(row(&images, image, args));
+    let rows: Vec<Value> = list.iter().map(|image| row(&images, image, args.no_trunc)).collect();
+    if let Some(format) = args.format.as_deref().filter(|format| *format != "table") {
+        formatted(format, &HEADINGS, &rows)?.iter().for_each(|line| result(line));
+        return Ok(());
     }
-    for line in lines(&rows) {
-        result(&line);
+    // Docker's table has no platforms, and scripts count its columns.
+    let fields: Vec<(&str, &str)> = [
+        ("Repository", "REPOSITORY"),
+        ("Tag", "TAG"),
+        ("Digest", "DIGEST"),
+        ("ID", "IMAGE ID"),
+        ("Platforms", "PLATFORMS"),
+        ("CreatedSince", "CREATED"),
+        ("Size", "SIZE"),
+    ]
+    .into_iter()
+    .filter(|(field, _)| args.digests || *field != "Digest")
+    .filter(|(field, _)| session.face != Face::Docker || *field != "Platforms")
+    .collect();
+    let mut table = vec![fields.iter().map(|(_, heading)| (*heading).to_owned()).collect::<Vec<_>>()];
+    for row in &rows {
+        table.push(fields.iter().map(|(field, _)| row[*field].as_str().unwrap_or_default().to_owned()).collect());
     }
+    let table = if session.face == Face::Docker { docker_lines(&table) } else { lines(&table) };
+    table.iter().for_each(|line| result(line));
     Ok(())
 }
 
@@ -41,36 +82,110 @@ fn matches(image: &LocalImage, wanted: &Reference) -> bool {
         .is_some_and(|name| name.name() == wanted.name() && (wanted.tag().is_none() || name.tag() == wanted.tag()))
 }
 
-fn header(digests: bool) -> Vec<String> {
-    let mut words = vec!["REPOSITORY", "TAG"];
-    if digests {
-        words.push("DIGEST");
-    }
-    words.extend(["IMAGE ID", "PLATFORMS", "CREATED", "SIZE"]);
-    words.into_iter().map(str::to_owned).collect()
+/// What `-f` asks for.
+#[derive(Debug, Default)]
+struct Filters {
+    references: Vec<String>,
+    dangling: Option<bool>,
+    labels: Vec<String>,
 }
 
-fn row(images: &Images, image: &LocalImage, args: &ImagesArgs) -> Vec<String> {
+impl Filters {
+    fn parse(words: &[String]) -> Result<Self, CliError> {
+        let mut filters = Self::default();
+        for word in words {
+            match word.split_once('=') {
+                Some(("reference", pattern)) => filters.references.push(pattern.to_owned()),
+                Some(("dangling", value)) => {
+                    let value = match value {
+                        "true" | "1" => true,
+                        "false" | "0" => false,
+                        _ => return Err(CliError::Usage(format!("invalid filter 'dangling=[{value}]'"))),
+                    };
+                    filters.dangling = Some(value);
+                }
+                Some(("label", label)) => filters.labels.push(label.to_owned()),
+                Some((name, _)) => {
+                    return Err(CliError::Usage(format!("invalid filter {name:?}: reference, dangling and label are supported")));
+                }
+                None => return Err(CliError::Usage(format!("invalid filter {word:?}: write NAME=VALUE"))),
+            }
+        }
+        Ok(filters)
+    }
+
+    fn match_image(&self, images: &Images, image: &LocalImage) -> bool {
+        let by_name = self.references.is_empty()
+            || image
+                .reference
+                .as_ref()
+                .is_some_and(|name| self.references.iter().any(|pattern| name_matches(name, pattern)));
+        let dangling = self.dangling.is_none_or(|wanted| image.reference.is_none() == wanted);
+        by_name && dangling && (self.labels.is_empty() || self.match_labels(images, image))
+    }
+
+    fn match_labels(&self, images: &Images, image: &LocalImage) -> bool {
+        let Ok(manifest) = platform_of(images, image, None) else { return false };
+        let raw = images.document("image config", &manifest.manifest.view.config, "");
+        let labels = raw.ok().and_then(|raw| ImageConfig::parse(raw).ok()).map(|config| config.view.config.labels);
+        let labels = labels.unwrap_or_default();
+        self.labels.iter().all(|wanted| match wanted.split_once('=') {
+            Some((name, value)) => labels.get(name).is_some_and(|known| known == value),
+            None => labels.contains_key(wanted),
+        })
+    }
+}
+
+/// Docker's patterns: with a tag against name and tag, without one against the name.
+fn name_matches(name: &Reference, pattern: &str) -> bool {
+    let familiar = name.familiar_name();
+    let tagged = name.tag().map(|tag| format!("{familiar}:{tag}"));
+    glob(pattern, &familiar) || tagged.is_some_and(|tagged| glob(pattern, &tagged))
+}
+
+/// `*` and `?` within one part of a path.
+fn glob(pattern: &str, text: &str) -> bool {
+    fn from(pattern: &[u8], text: &[u8]) -> bool {
+        match pattern.first() {
+            None => text.is_empty(),
+            Some(b'*') => (0..=text.len())
+                .take_while(|at| !text[..*at].contains(&b'/'))
+                .any(|at| from(&pattern[1..], &text[at..])),
+            Some(b'?') => text.first().is_some_and(|byte| *byte != b'/') && from(&pattern[1..], &text[1..]),
+            Some(byte) => text.first() == Some(byte) && from(&pattern[1..], &text[1..]),
+        }
+    }
+    // A pattern of stars alone would take for ever on long names; names have at most 255 bytes.
+    pattern.len() <= 255 && from(pattern.as_bytes(), text.as_bytes())
+}
+
+/// Docker's fields of one image, as its templates know them, and `Platforms`.
+fn row(images: &Images, image: &LocalImage, whole: bool) -> Value {
     // An image whose documents are damaged is still listed, so that it can be removed.
     let manifests = images.manifests(image).unwrap_or_default();
     let platforms =
         manifests.iter().filter_map(|m| m.platform.as_ref()).map(ToString::to_string).collect::<Vec<_>>().join(",");
     let bytes: u64 = manifests.iter().flat_map(|m| m.manifest.view.layers.iter().map(|layer| layer.size)).sum();
     let none = || "<none>".to_owned();
-    let mut words = vec![
-        image.reference.as_ref().map_or_else(none, Reference::familiar_name),
-        image.reference.as_ref().and_then(Reference::tag).map_or_else(none, str::to_owned),
-    ];
-    if args.digests {
-        words.push(image.row.target.digest.to_string());
-    }
     let age = Timestamp::now().seconds().saturating_sub(image.row.created.seconds());
-    words.extend([short(&image.row.target.digest.to_string(), args.no_trunc), platforms, ago(age), size(bytes)]);
-    words
+    json!({
+        "Repository": image.reference.as_ref().map_or_else(none, Reference::familiar_name),
+        "Tag": image.reference.as_ref().and_then(Reference::tag).map_or_else(none, str::to_owned),
+        "Digest": image.row.target.digest.to_string(),
+        "ID": short(&image.row.target.digest.to_string(), whole),
+        "Platforms": platforms,
+        "CreatedSince": ago(age),
+        "CreatedAt": date(image.row.created),
+        "Size": size(bytes),
+        "Containers": "N/A",
+        "SharedSize": "N/A",
+        "UniqueSize": "N/A",
+        "VirtualSize": size(bytes),
+    })
 }
 
 /// The first twelve digits, as Docker shows IDs.
-fn short(digest: &str, whole: bool) -> String {
+pub fn short(digest: &str, whole: bool) -> String {
     if whole { digest.to_owned() } else { digest.trim_start_matches("sha256:").chars().take(12).collect() }
 }
 
@@ -80,6 +195,9 @@ pub fn tag(args: &TagArgs) -> Result<(), CliError> {
     let images = engine.images();
     let source = images.find(&args.source)?;
     let target: Reference = args.target.parse::<Reference>()?.tagged_or_latest();
+    if target.digest().is_some() {
+        return Err(CliError::Usage(format!("{}: refusing to create a tag with a digest reference", args.target)));
+    }
     let blobs: Vec<_> = images.manifests(&source)?.iter().flat_map(blobs_of).collect();
     let row = ImageRow { kind: ImageKind::Built, ..source.row };
     images.put(Some(&target), &row, &blobs)?;
@@ -98,34 +216,138 @@ pub fn remove(args: &RmiArgs) -> Result<(), CliError> {
     let images = engine.images();
     let mut failure = None;
     for name in &args.names {
-        match images.find(name) {
-            Ok(image) => {
-                images.remove(&image)?;
-                let shown =
-                    image.reference.as_ref().map_or_else(|| image.row.target.digest.to_string(), Reference::familiar);
-                result(&format!("Untagged: {shown}"));
+        let outcome = images.find(name).map_err(CliError::from).and_then(|image| remove_one(&engine, name, image, args.force));
+        match outcome {
+            Ok(()) => {}
+            Err(CliError::Image(error @ crossdock_image::ImageError::NotFound { .. })) if args.force => {
+                crate::error::say(&format!("WARNING: {error}"));
             }
-            Err(error) if args.force => crate::error::say(&format!("WARNING: {error}")),
             Err(error) => failure = Some(error),
         }
     }
     // What no other name and no cache record needs goes at once.
     engine.prune(&crossdock_content::GcOptions::default())?;
-    failure.map_or(Ok(()), |error| Err(error.into()))
+    failure.map_or(Ok(()), Err)
+}
+
+fn remove_one(engine: &Engine, typed: &str, image: LocalImage, force: bool) -> Result<(), CliError> {
+    let images = engine.images();
+    let target = image.row.target.digest;
+    let mut same: Vec<LocalImage> =
+        images.list()?.into_iter().filter(|other| other.row.target.digest == target).collect();
+    let by_name = typed.parse::<Reference>().is_ok_and(|typed| {
+        image.reference.as_ref().is_some_and(|name| *name == typed.tagged_or_latest() || (typed.digest().is_some() && name.name() == typed.name()))
+    });
+    let going = if by_name {
+        vec![image]
+    } else if same.len() > 1 && !force {
+        let repositories: std::collections::BTreeSet<String> =
+            same.iter().filter_map(|image| image.reference.as_ref().map(Reference::name)).collect();
+        if repositories.len() > 1 {
+            return Err(CliError::Usage(format!(
+                "conflict: unable to delete {typed} (must be forced) - image is referenced in multiple repositories"
+            )));
+        }
+        std::mem::take(&mut same)
+    } else {
+        std::mem::take(&mut same)
+    };
+    let is_last = !by_name || same.len() <= 1;
+    if is_last {
+        in_use(engine, typed, by_name, target, force)?;
+    }
+    for image in &going {
+        images.remove(image)?;
+        if let Some(name) = &image.reference {
+            result(&format!("Untagged: {}", name.familiar()));
+            if image.row.kind == ImageKind::Pulled && name.digest().is_none() {
+                result(&format!("Untagged: {}@{target}", name.familiar_name()));
+            }
+        } else {
+            result(&format!("Untagged: {target}"));
+        }
+    }
+    if is_last {
+        result(&format!("Deleted: {target}"));
+    }
+    Ok(())
+}
+
+/// Refuses when a container needs the image; one that does not run can be overruled.
+fn in_use(
+    engine: &Engine,
+    typed: &str,
+    by_name: bool,
+    target: crossdock_oci::BlobDigest,
+    force: bool,
+) -> Result<(), CliError> {
+    for container in Containers::new(engine).list()? {
+        if container.config.image.target.digest != target && container.config.image.manifest.digest != target {
+            continue;
+        }
+        let (id, running) = (container.config.short_id(), container.is_running());
+        let what = if by_name { format!("remove repository reference {typed:?}") } else { format!("delete {typed}") };
+        if running {
+            return Err(CliError::Usage(format!(
+                "conflict: unable to {what} (cannot be forced) - container {id} is using its referenced image {}",
+                short(&target.to_string(), false)
+            )));
+        }
+        if !force {
+            return Err(CliError::Usage(format!(
+                "conflict: unable to {what} (must force) - container {id} is using its referenced image {}",
+                short(&target.to_string(), false)
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// `image inspect NAME…`
 pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
     let engine = engine()?;
-    let images = engine.images();
     let platform = args.platform.as_deref().map(str::parse::<Platform>).transpose()?;
     let mut documents = Vec::new();
     for name in &args.names {
-        let image = images.find(name)?;
-        documents.push(describe(&images, &image, platform.as_ref())?);
+        documents.push(document(&engine, name, platform.as_ref())?);
     }
-    result(&serde_json::to_string_pretty(&documents).expect("an inspection has only string keys"));
+    show(&documents, args.format.as_deref())
+}
+
+/// What `inspect` says of an image.
+pub fn document(engine: &Engine, name: &str, platform: Option<&Platform>) -> Result<Value, CliError> {
+    let images = engine.images();
+    let image = images.find(name)?;
+    describe(&images, &image, platform)
+}
+
+/// Documents as JSON, or each by a template.
+pub fn show(documents: &[Value], format: Option<&str>) -> Result<(), CliError> {
+    let Some(format) = format.filter(|format| !format.is_empty()) else {
+        result(&serde_json::to_string_pretty(documents).expect("an inspection has only string keys"));
+        return Ok(());
+    };
+    if format == "json" {
+        for document in documents {
+            result(&document.to_string());
+        }
+        return Ok(());
+    }
+    for document in documents {
+        result(&template::render(format, document)?);
+    }
     Ok(())
+}
+
+/// The asked platform of an image; else the host's; else the first.
+pub fn platform_of(images: &Images, image: &LocalImage, platform: Option<&Platform>) -> Result<LocalManifest, CliError> {
+    if let Some(platform) = platform {
+        return Ok(images.choose(image, platform)?);
+    }
+    match images.choose(image, &Platform::host()) {
+        Ok(manifest) => Ok(manifest),
+        Err(error) => Ok(images.manifests(image)?.into_iter().next().ok_or(error)?),
+    }
 }
 
 /// Docker's keys for one platform of the image, and the platforms there are.
@@ -134,22 +356,17 @@ fn describe(images: &Images, image: &LocalImage, platform: Option<&Platform>) ->
     let manifests = images.manifests(image)?;
     let platforms: Vec<String> =
         manifests.iter().filter_map(|m| m.platform.as_ref()).map(ToString::to_string).collect();
-    let chosen = match platform {
-        Some(platform) => images.choose(image, platform)?,
-        None => match images.choose(image, &Platform::host()) {
-            Ok(manifest) => manifest,
-            Err(error) => manifests.into_iter().next().ok_or(error)?,
-        },
-    };
+    let chosen = platform_of(images, image, platform)?;
     let raw = images.document("image config", &chosen.manifest.view.config, &name)?;
     let config: Value = serde_json::from_slice(&raw).unwrap_or_default();
     let view = ImageConfig::parse(raw).map(|config| config.view).unwrap_or_default();
     let layers: Vec<String> = view.rootfs.diff_ids.iter().map(ToString::to_string).collect();
     let digests: Vec<String> =
         image.reference.iter().map(|name| format!("{}@{}", name.familiar_name(), image.row.target.digest)).collect();
+    let tags = image.reference.iter().filter(|name| name.tag().is_some()).map(Reference::familiar).collect::<Vec<_>>();
     Ok(json!({
         "Id": image.row.target.digest,
-        "RepoTags": image.reference.iter().map(Reference::familiar).collect::<Vec<_>>(),
+        "RepoTags": tags,
         "RepoDigests": digests,
         "Created": view.created,
         "Author": view.author,
@@ -163,4 +380,24 @@ fn describe(images: &Images, image: &LocalImage, platform: Option<&Platform>) ->
         "Manifest": chosen.descriptor,
         "Platforms": platforms,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_stay_within_a_part() {
+        for (pattern, text, wanted) in [
+            ("busy*", "busybox", true),
+            ("*", "busybox", true),
+            ("*", "a/b", false),
+            ("*/*", "a/b", true),
+            ("busybox:lat*", "busybox:latest", true),
+            ("b?sybox", "busybox", true),
+            ("busy", "busybox", false),
+        ] {
+            assert_eq!(glob(pattern, text), wanted, "{pattern} {text}");
+        }
+    }
 }

@@ -25,6 +25,7 @@ mod emulator_image;
 mod helper_images;
 mod interrupt;
 mod table;
+pub mod template;
 
 use crossdock_build::{Engine, EngineOptions};
 use crossdock_oci::{Platform, PlatformError};

@@ -10,7 +10,8 @@ use crate::error::{CliError, result};
 
 /// `prune [-a] [-f]`
 pub fn prune(args: &PruneArgs) -> Result<(), CliError> {
-    if !args.force && !confirmed(args.all)? {
+    let what = if args.all { "all build cache" } else { "all dangling images and unreachable data" };
+    if !args.force && !confirmed(what)? {
         return Ok(());
     }
     let engine = super::engine()?;
@@ -21,11 +22,11 @@ pub fn prune(args: &PruneArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-fn confirmed(all: bool) -> Result<bool, CliError> {
+/// Asks whether something may go.
+pub fn confirmed(what: &str) -> Result<bool, CliError> {
     if !std::io::stdin().is_terminal() {
         return Err(CliError::Usage("prune asks before it removes; give -f where nobody can answer".to_owned()));
     }
-    let what = if all { "all build cache" } else { "all dangling images and unreachable data" };
     let mut out = std::io::stdout();
     let failed = |source| CliError::File { action: "ask at", path: "the terminal".to_owned(), source };
     write!(out, "WARNING! This will remove {what}. Are you sure you want to continue? [y/N] ")

@@ -1,5 +1,9 @@
 //! In: rows of words. Out: columns as Docker prints them. Never: a line cut.
 
+use serde_json::Value;
+
+use crate::error::CliError;
+
 /// Lines with every column as wide as its longest word, three blanks between columns, none at the end.
 pub fn lines(rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -18,25 +22,87 @@ pub fn lines(rows: &[Vec<String>]) -> Vec<String> {
         .collect()
 }
 
+/// Lines as Docker's client prints tables: columns at least ten wide, three blanks between them; the last as long as it is.
+pub fn docker_lines(rows: &[Vec<String>]) -> Vec<String> {
+    const COLUMN_WIDTH_MIN: usize = 10;
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|at| rows.iter().filter_map(|row| row.get(at)).map(|word| word.chars().count()).max().unwrap_or(0) + 3)
+        .map(|width| width.max(COLUMN_WIDTH_MIN))
+        .collect();
+    rows.iter()
+        .map(|row| {
+            let mut line = String::new();
+            for (at, word) in row.iter().enumerate() {
+                line.push_str(word);
+                if at + 1 < columns {
+                    line.push_str(&" ".repeat(widths[at] - word.chars().count()));
+                }
+            }
+            line
+        })
+        .collect()
+}
+
+/// Rows as `--format` wants them: each by the template, or as JSON; `table TEMPLATE` with a heading of the fields' names.
+pub fn formatted(format: &str, headings: &[(&str, &str)], rows: &[Value]) -> Result<Vec<String>, CliError> {
+    if format == "json" {
+        return Ok(rows.iter().map(Value::to_string).collect());
+    }
+    let Some(template) = format.strip_prefix("table ") else {
+        return rows.iter().map(|row| template_of(format, row)).collect();
+    };
+    let template = template.replace("\\t", "\t");
+    let words: serde_json::Map<String, Value> =
+        headings.iter().map(|(field, heading)| ((*field).to_owned(), Value::from(*heading))).collect();
+    let cells = |value: &Value| -> Result<Vec<String>, CliError> {
+        Ok(template_of(&template, value)?.split('\t').map(str::to_owned).collect())
+    };
+    let mut lines = vec![cells(&Value::Object(words))?];
+    for row in rows {
+        lines.push(cells(row)?);
+    }
+    Ok(docker_lines(&lines))
+}
+
+/// At most so many characters, the last one an ellipsis.
+pub fn ellipsis(text: &str, characters: usize) -> String {
+    if text.chars().count() <= characters {
+        return text.to_owned();
+    }
+    text.chars().take(characters.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// `2024-05-06 07:08:09 +0000 UTC`
+pub fn date(time: crossdock_oci::Timestamp) -> String {
+    let text = crossdock_oci::Timestamp::from_seconds(time.seconds()).to_string();
+    format!("{} +0000 UTC", text.trim_end_matches('Z').replace('T', " "))
+}
+
 /// `3 minutes ago`, as Docker says it.
 pub fn ago(seconds: u64) -> String {
+    format!("{} ago", duration(seconds))
+}
+
+/// `3 minutes`, as Docker says it.
+pub fn duration(seconds: u64) -> String {
     let unit = |count: u64, name: &str| {
         if count == 1 {
-            format!("About a{} {name} ago", if name == "hour" { "n" } else { "" })
+            format!("About a{} {name}", if name == "hour" { "n" } else { "" })
         } else {
-            format!("{count} {name}s ago")
+            format!("{count} {name}s")
         }
     };
     match seconds {
-        0 => "Less than a second ago".to_owned(),
-        1 => "1 second ago".to_owned(),
-        2..60 => format!("{seconds} seconds ago"),
+        0 => "Less than a second".to_owned(),
+        1 => "1 second".to_owned(),
+        2..60 => format!("{seconds} seconds"),
         60..3600 => unit(seconds / 60, "minute"),
         3600..172_800 => unit(seconds / 3600, "hour"),
-        172_800..1_209_600 => format!("{} days ago", seconds / 86_400),
-        1_209_600..5_184_000 => format!("{} weeks ago", seconds / 604_800),
-        5_184_000..63_072_000 => format!("{} months ago", seconds / 2_592_000),
-        _ => format!("{} years ago", seconds / 31_536_000),
+        172_800..1_209_600 => format!("{} days", seconds / 86_400),
+        1_209_600..5_184_000 => format!("{} weeks", seconds / 604_800),
+        5_184_000..63_072_000 => format!("{} months", seconds / 2_592_000),
+        _ => format!("{} years", seconds / 31_536_000),
     }
 }
 
@@ -57,6 +123,11 @@ pub fn size(bytes: u64) -> String {
         2
     };
     format!("{value:.digits$}{}", UNITS[unit])
+}
+
+/// A Go template over a value.
+fn template_of(template: &str, value: &Value) -> Result<String, CliError> {
+    super::template::render(template, value)
 }
 
 #[cfg(test)]
