@@ -80,6 +80,20 @@ fn require_destination(overlay: &Overlay, destination: &Destination) -> Result<(
     }
 }
 
+/// What must be there is there (`COPY --parents` of a plain path).
+fn require_paths(source: &dyn Tree, root: &RootedPath, action: &CopyAction) -> Result<(), FileError> {
+    for required in &action.required_paths {
+        let mut path = root.clone();
+        for part in required.split('/').filter(|part| !part.is_empty()) {
+            path = path.join(part.as_bytes())?;
+        }
+        if source.lookup(&path)?.is_none() {
+            return Err(FileError::Missing { call: "failed to stat", path });
+        }
+    }
+    Ok(())
+}
+
 fn copy_one(
     overlay: &mut Overlay,
     source: &Arc<dyn Tree>,
@@ -114,6 +128,7 @@ fn copy_one(
         false => target.parent().unwrap_or_default(),
     };
     make_dirs(overlay, &parents, mode.of_parents(), stamp)?;
+    require_paths(source.as_ref(), &node.entry.path, action)?;
     let include = patterns::compile(options.patterns, &action.include_patterns)?;
     let exclude = patterns::compile(options.patterns, &action.exclude_patterns)?;
     let replace = action.always_replace_existing_dest_paths;

@@ -10,7 +10,7 @@ use super::file_op::FileOpBuilder;
 use super::mode::{self, Mode};
 use super::remote::{self, Named};
 use super::stage::StageState;
-use super::{Lowering, paths};
+use super::{Lowering, MAIN_CONTEXT, paths};
 use crate::error::ErrorKind;
 use crate::plan::{Source, Step};
 use crate::step_name::expand_text;
@@ -29,6 +29,10 @@ struct Job<'a> {
     chown: String,
     chmod: String,
     mode: Mode,
+    /// Patterns of what is left out.
+    exclude: Vec<String>,
+    /// The sources' directories come along.
+    parents: bool,
     link: bool,
     from: &'a Source,
     /// Of a path: an archive is unpacked.
@@ -37,25 +41,42 @@ struct Job<'a> {
     add: Option<(&'a Add, String)>,
 }
 
+/// Where a copy begins, and what of it is taken.
+struct Pick {
+    src: String,
+    include: Vec<String>,
+    /// What must be there: a pattern may match nothing, a path may not.
+    required: Vec<String>,
+}
+
+impl Pick {
+    /// With `--parents` the copy begins at the root, or at what stands in front of `/./`, and takes what matches the rest.
+    fn of(source: &str, parents: bool) -> Self {
+        if !parents {
+            return Self { src: paths::clean(source), include: Vec::new(), required: Vec::new() };
+        }
+        let (src, pattern) = source.split_once("/./").unwrap_or(("/", source));
+        let pattern = paths::clean(pattern).trim_start_matches('/').to_owned();
+        let required = if is_pattern(&pattern) { Vec::new() } else { vec![pattern.clone()] };
+        Self { src: paths::clean(src), include: vec![pattern], required }
+    }
+}
+
+/// Whether a path has wildcards.
+fn is_pattern(path: &str) -> bool {
+    path.contains(['*', '?', '[', '\\'])
+}
+
 impl Lowering<'_> {
     pub(super) fn lower_copy(&mut self, state: &mut StageState, step: &Step, copy: &Copy) -> Result<(), ErrorKind> {
-        if copy.parents {
-            return Err(ErrorKind::NotYet("COPY --parents".to_owned()));
-        }
-        if !copy.exclude.is_empty() {
-            return Err(ErrorKind::NotYet("COPY --exclude".to_owned()));
-        }
         let from = step.sources.first().unwrap_or(&Source::Context);
-        let job = self.expand_job(state, &copy.paths, &copy.chown, &copy.chmod)?;
-        self.place(state, step, &Job { link: copy.link, from, ..job })
+        let job = self.expand_job(state, &copy.paths, &copy.chown, &copy.chmod, &copy.exclude)?;
+        self.place(state, step, &Job { link: copy.link, from, parents: copy.parents, ..job })
     }
 
     pub(super) fn lower_add(&mut self, state: &mut StageState, step: &Step, add: &Add) -> Result<(), ErrorKind> {
-        if !add.exclude.is_empty() {
-            return Err(ErrorKind::NotYet("ADD --exclude".to_owned()));
-        }
         let checksum = self.expand(state, &add.checksum)?;
-        let job = self.expand_job(state, &add.paths, &add.chown, &add.chmod)?;
+        let job = self.expand_job(state, &add.paths, &add.chown, &add.chmod, &add.exclude)?;
         remote::check_checksum(&checksum, &job.paths.sources)?;
         let unpack = add.unpack.unwrap_or(true);
         let link = add.link;
@@ -70,6 +91,7 @@ impl Lowering<'_> {
         written: &SourcesAndDest,
         chown: &str,
         chmod: &str,
+        exclude: &[String],
     ) -> Result<Job<'static>, ErrorKind> {
         let chown = self.expand(state, chown)?;
         let chmod = self.expand(state, chmod)?;
@@ -78,6 +100,7 @@ impl Lowering<'_> {
             sources.push(self.expand(state, source)?);
         }
         let dest = self.expand(state, &written.dest)?;
+        let exclude = exclude.iter().map(|text| self.expand(state, text)).collect::<Result<Vec<_>, _>>()?;
         let mut files = Vec::with_capacity(written.files.len());
         for file in &written.files {
             let content = if file.expand {
@@ -90,7 +113,8 @@ impl Lowering<'_> {
         }
         let mode = mode::parse(&chmod)?;
         let paths = SourcesAndDest { sources, files, dest };
-        Ok(Job { paths, chown, chmod, mode, link: false, from: &Source::Context, unpack: false, add: None })
+        let from = &Source::Context;
+        Ok(Job { paths, chown, chmod, mode, exclude, parents: false, link: false, from, unpack: false, add: None })
     }
 
     fn place(&mut self, state: &mut StageState, step: &Step, job: &Job<'_>) -> Result<(), ErrorKind> {
@@ -121,9 +145,13 @@ impl Lowering<'_> {
                 continue;
             }
             self.note_source(source, job);
+            let pick = Pick::of(source, job.parents);
             op.add_copy(
                 FileActionKind::Copy(CopyAction {
-                    src: paths::clean(source),
+                    src: pick.src,
+                    include_patterns: pick.include,
+                    required_paths: pick.required,
+                    exclude_patterns: job.exclude.clone(),
                     dest: dest.clone(),
                     owner: owner.clone(),
                     mode: job.mode.bits,
@@ -190,10 +218,12 @@ impl Lowering<'_> {
 
     /// Remembers a path of the context, and warns when an ignore pattern hides it.
     fn note_source(&mut self, source: &str, job: &Job<'_>) {
-        if !matches!(job.from, Source::Context) {
-            return;
-        }
         let path = paths::clean(source);
+        match job.from {
+            Source::Context => {}
+            Source::Tree(tree) => return self.note_tree(tree, path),
+            _ => return,
+        }
         if let Some(ignore) = self.setting.ignore_file
             // With exceptions a hidden directory may still hold what is meant.
             && !ignore.patterns.has_exceptions()
@@ -207,7 +237,7 @@ impl Lowering<'_> {
                 self.report(Rule::CopyIgnoredFile, text);
             }
         }
-        self.context_paths.insert(path);
+        self.paths.add(MAIN_CONTEXT, path);
     }
 
     /// A file whose content stands in the Dockerfile, alone in a tree.
@@ -266,6 +296,9 @@ impl Lowering<'_> {
 /// `COPY --chown=… src… dest # buildkit` (spec/dockerfile.md §3).
 fn history_text(job: &Job<'_>) -> String {
     let mut text = String::from(if job.add.is_some() { "ADD" } else { "COPY" });
+    if job.parents {
+        text.push_str(" --parents");
+    }
     for (flag, value) in [("chown", &job.chown), ("chmod", &job.chmod)] {
         if !value.is_empty() {
             text.push_str(&format!(" --{flag}={value}"));
