@@ -165,7 +165,7 @@ persistent() {
   crossdock_there binfmt --install arm64,arm --persistent --etc "$T/etc/binfmt.d"
   ok "--persistent"
   check_has "--persistent says its files" "written: $T/etc/binfmt.d/crossdock-qemu-aarch64.conf" "$ERR"
-  check "--persistent: its files" "crossdock-qemu-aarch64.conf crossdock-qemu-arm.conf " "$(ls "$T/etc/binfmt.d" | tr '\n' ' ')"
+  check "--persistent: its files" "crossdock-qemu-aarch64.conf crossdock-qemu-arm.conf " "$(cd "$T/etc/binfmt.d" && printf '%s ' *)"
   local before
   before=$(entry qemu-aarch64)
   empty_namespace
@@ -262,6 +262,22 @@ emulator_images() {
   x HTTPS_PROXY=http://127.0.0.1:1 CROSSDOCK_EMULATORS="$T/none" run multiarch/qemu-user-static:x86_64-hexagon true
   fails "an image of an emulator that is not here" "no static qemu-hexagon is here"
 
+  x rmi multiarch/qemu-user-static:x86_64-aarch64
+  x HTTPS_PROXY=http://127.0.0.1:1 create -it --name dummy multiarch/qemu-user-static:x86_64-aarch64 bash
+  ok "create: row G7"
+  check_match "create prints the ID" '^[0-9a-f]{64}$' "$OUT"
+  x container ls -a
+  check_match "container ls -a: row G8" '^[0-9a-f]{12} +multiarch/qemu-user-static:x86_64-aarch64 +"bash" .* Created +dummy$' "$OUT"
+  x cp dummy:/usr/bin/qemu-aarch64-static qemu-aarch64-static
+  ok "cp out of a container that never ran: row G9"
+  check_true "its file is the emulator" cmp "$T/qemu-aarch64-static" "$CACHE/emulators/qemu-aarch64-static"
+  check_true "and executable" test -x "$T/qemu-aarch64-static"
+  x rm -f dummy
+  check "rm -f: row G10" dummy "$OUT"
+  skopeo_ --override-arch arm64 copy -q --dest-tls-verify=false "oci:$(busybox_layout):latest" "docker://$REGISTRY/arm64v8/ubuntu:latest"
+  x run --rm -t -v "$T/qemu-aarch64-static:/usr/bin/qemu-aarch64-static" arm64v8/ubuntu uname -m
+  check "run with the emulator as a volume: row G11" aarch64 "$(tr -d '\r' <<<"$OUT")"
+
   dockerfile "$T/qemu" 'FROM scratch' 'COPY old new /usr/bin/' 'COPY changed /usr/bin/' 'CMD ["/usr/bin/none"]'
   mkdir -p "$T"/qemu/{old,new,changed}
   printf 'no program\n' > "$T/qemu/old/qemu-text"
@@ -274,7 +290,7 @@ emulator_images() {
   must "an image like tonistiigi/binfmt"
   x binfmt --from tonistiigi/binfmt --emulators "$T/taken"
   ok "--from takes emulators out of an image"
-  check "--from: what runs here, and nothing else" "qemu-aarch64 qemu-arm " "$(ls "$T/taken" | tr '\n' ' ')"
+  check "--from: what runs here, and nothing else" "qemu-aarch64 qemu-arm " "$(cd "$T/taken" && printf '%s ' *)"
   check_true "--from: the upper layer's" cmp "$T/taken/qemu-aarch64" "$CACHE/emulators/qemu-aarch64-static"
   check_match "--from: it is used" "^linux/arm64 +private +$T/taken/qemu-aarch64 " "$OUT"
   x binfmt --from busybox --emulators "$T/taken-none"
@@ -289,6 +305,29 @@ from_in_namespace() {
   foreign arm64
   check "the emulator of the image runs programs" aarch64 "$OUT"
   empty_namespace
+}
+
+# real_image CPU: in the registry the image's program says that it ran, and registers the emulator of its image.
+real_image() {
+  local magic mask
+  # shellcheck disable=SC2001  # older shells have no & in replacements
+  magic=$(sed 's/../\\x&/g' <<<"$ARM64_MAGIC")
+  # shellcheck disable=SC2001
+  mask=$(sed 's/../\\x&/g' <<<"$ARM64_MASK")
+  dockerfile "$T/real" 'FROM busybox' 'COPY qemu-aarch64 binfmt /usr/bin/' 'ENTRYPOINT ["/usr/bin/binfmt"]'
+  cp "$CACHE/emulators/qemu-aarch64-static" "$T/real/qemu-aarch64"
+  cat > "$T/real/binfmt" <<S
+#!/bin/sh
+echo "the real one: \$*"
+[ "\$1" != --install ] || printf '%s' ':qemu-aarch64:M::$magic:$mask:/usr/bin/qemu-aarch64:CF' > $TABLE/register
+S
+  chmod 755 "$T/real/binfmt"
+  mine "$T/real"
+  x build -t "$REGISTRY/tonistiigi/binfmt:latest" --push real
+  must "a stand-in for the real image"
+  x rmi -f tonistiigi/binfmt
+  x run --rm tonistiigi/binfmt --version
+  check "the real image is run when it can be pulled" "the real one: --version" "$OUT"
 }
 
 # ---- the host's table ----
@@ -333,6 +372,24 @@ host_table() {
     check "a table mounted for nothing is unmounted" "1 no" "$RC $([ -e "$TABLE/status" ] && echo yes || echo no)"
   fi
 }
+# A privileged container changes the host's table, and what it registers lives on.
+host_real_image() {
+  if [ -e "$TABLE/qemu-aarch64" ]; then
+    skipped "the real image on the host's table: it has an entry for arm64"
+    return
+  fi
+  local mounted=no
+  [ ! -e "$TABLE/status" ] || mounted=yes
+  echo "$TABLE/qemu-aarch64" > "$WORK/host-entry"
+  x run --privileged --rm tonistiigi/binfmt --install all
+  ok "the real image, privileged"
+  check "the real image, privileged: its words" "the real one: --install all" "$OUT"
+  check_match "the real image, privileged: the host has the entry" '^interpreter /usr/bin/qemu-aarch64$' "$(cat "$TABLE/qemu-aarch64" 2>&1)"
+  check "the real image, privileged: programs run on the host" aarch64 "$(chroot "$T/root-arm64" /bin/uname -m 2>&1)"
+  x binfmt --uninstall qemu-aarch64
+  ok "the real image's entry is removed"
+  [ "$mounted" = yes ] || umount "$TABLE"
+}
 # Scenarios run in subshells: what must be ended and removed is written down.
 on_exit() {
   local entry
@@ -366,8 +423,10 @@ scenario() {
     from_in_namespace
     leave_namespace
   fi
+  real_image
   if [ "$WHO" = root ]; then
     host_table
+    host_real_image
   else
     without_rights
   fi
