@@ -92,7 +92,12 @@ impl Bridge for EngineBridge {
 
     fn resolve_image(&self, request: &ImageRequest) -> Result<ResolvedImage, BridgeError> {
         let step = self.progress.step(&request.log_name);
-        match self.steps.resolver.resolve(&request.reference, &request.platform, request.mode) {
+        let admitted = match &request.layout {
+            Some(layout) => self.steps.admit_layout(layout, &request.reference, &request.platform),
+            None => Ok(()),
+        };
+        let resolver = &self.steps.resolver;
+        match admitted.and_then(|()| resolver.resolve(&request.reference, &request.platform, request.mode)) {
             Ok((image, stale)) => {
                 if let Some(reason) = stale {
                     step.warn(&format!(

@@ -38,6 +38,8 @@ pub struct LocalContexts {
     pub dockerfile: PathBuf,
     /// Directories of `local://NAME`.
     pub named: BTreeMap<String, PathBuf>,
+    /// OCI layouts of `oci-layout://NAME@digest`.
+    pub layouts: BTreeMap<String, PathBuf>,
     /// Streams of [`Upload::url`], by name.
     pub uploads: BTreeMap<String, Upload>,
 }

@@ -31,6 +31,8 @@ pub enum BuildError {
     Git(#[from] crossdock_source::git::GitError),
     #[error("digest mismatch for {url}: {got} (expected: {want})")]
     Checksum { url: String, want: BlobDigest, got: BlobDigest },
+    #[error("OCI layout {directory}: {reason}")]
+    Layout { directory: String, reason: String },
     #[error("{url}: {reason}")]
     Fetch { url: String, reason: String },
     #[error(transparent)]

@@ -32,6 +32,11 @@ impl Locals {
         self.contexts.uploads.get(name)
     }
 
+    /// The OCI layout of this name.
+    pub fn layout(&self, name: &str) -> Option<&std::path::Path> {
+        self.contexts.layouts.get(name).map(PathBuf::as_path)
+    }
+
     /// The tree a local source op names.
     ///
     /// # Errors

@@ -149,15 +149,10 @@ impl Steps {
         locked(&self.unchanged).insert(vertex.digest);
     }
 
-    fn run_source(
-        &self,
-        vertex: &Vertex,
-        source: &SourceOp,
-        cancel: &Cancel,
-    ) -> Result<Executed<Output>, BuildError> {
+    fn run_source(&self, vertex: &Vertex, source: &SourceOp, cancel: &Cancel) -> Result<Executed<Output>, BuildError> {
         let bad = |reason| BuildError::BadSource { source_name: source.identifier.clone(), reason };
         match source.identifier.split_once("://") {
-            Some(("docker-image", name)) => self.run_image_source(vertex, source, name),
+            Some(("docker-image" | "oci-layout", name)) => self.run_image_source(vertex, source, name),
             Some(("local", name)) => {
                 let tree = self.locals.open(name, source, &self.progress, vertex)?;
                 Ok(Executed { results: vec![Output::Local(tree)], identity: None })

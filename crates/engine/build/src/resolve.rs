@@ -84,6 +84,11 @@ impl Resolver {
             .any(|name| known.get(&name).is_some_and(|target| target.local))
     }
 
+    /// From now on a name means this, in this build.
+    pub fn admit(&self, reference: &Reference, target: Target) {
+        self.known().insert(reference.tagged_or_latest(), target);
+    }
+
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Reference, Target>> {
         self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

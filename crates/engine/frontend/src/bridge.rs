@@ -68,6 +68,8 @@ pub struct ImageRequest {
     pub reference: Reference,
     pub platform: Platform,
     pub mode: ResolveMode,
+    /// The OCI layout of the client's that holds it, by the name it was given; none for registries and the image store.
+    pub layout: Option<String>,
     /// The step the screen shows: `[linux/arm64 internal] load metadata for docker.io/library/busybox:latest`.
     pub log_name: String,
 }

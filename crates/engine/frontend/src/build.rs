@@ -1,6 +1,6 @@
 //! In: the bridge and the options. Out: a graph and a config for each platform. Never: lowering before all base images are known.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crossdock_dockerfile::check::findings_of_file;
 use crossdock_dockerfile::{CheckConfig, DirectiveKey, Dockerfile, Finding, LineRange, detect_syntax};
@@ -10,7 +10,7 @@ use crossdock_oci::{Platform, Timestamp};
 use crate::arguments;
 use crate::bridge::{Bridge, Warning};
 use crate::error::{ErrorKind, Fault, FrontendError};
-use crate::lower::{Lowering, Setting};
+use crate::lower::{ContextPaths, Lowering, Setting};
 use crate::options::Options;
 use crate::outcome::{BuildOutcome, IgnoreFile, PlatformImage};
 use crate::plan::Plan;
@@ -96,9 +96,6 @@ fn lower_file(
     report: &mut Report,
 ) -> Result<Lowered, Fault> {
     check_syntax(options, &entrypoint.file.text)?;
-    if let Some(name) = options.named_contexts.keys().next() {
-        return Err(ErrorKind::NotYet(format!("--build-context {name}")).into());
-    }
     let file = Dockerfile::from_bytes(&entrypoint.bytes).map_err(|error| {
         let lines = error.lines;
         Fault { kind: Box::new(error.into()), lines }
@@ -127,9 +124,10 @@ fn lower_file(
         cache_namespace: build_arg(options, "BUILDKIT_CACHE_MOUNT_NS").unwrap_or_default(),
         context: &entrypoint.context,
         ignore_file: ignore_file.as_ref(),
-        context_paths: Vec::new(),
+        named_ignores: named_ignores(bridge, &plans)?,
+        paths: ContextPaths::default(),
     };
-    setting.context_paths = paths_of_context(&setting, &plans, &images)?;
+    setting.paths = paths_of_context(&setting, &plans, &images)?;
     let platforms = lower_all(&setting, &plans, &images, report)?;
     Ok(Lowered { platforms, is_multi_platform: with_platform, epoch, ignore_file })
 }
@@ -191,17 +189,26 @@ fn make_plans(
     Ok(plans)
 }
 
-/// The paths of the context any platform needs; empty when all of it is needed.
-fn paths_of_context(setting: &Setting<'_>, plans: &[Plan], images: &Images) -> Result<Vec<String>, Fault> {
-    let mut needed: BTreeSet<String> = BTreeSet::new();
+/// The paths of each context any platform needs; empty when all of it is needed.
+fn paths_of_context(setting: &Setting<'_>, plans: &[Plan], images: &Images) -> Result<ContextPaths, Fault> {
+    let mut needed = ContextPaths::default();
     for plan in plans {
         let (mut graph, mut report) = (Graph::new(), Report::silent());
-        needed.extend(Lowering::new(setting, plan, images, &mut graph, &mut report).run()?.1);
+        needed.add_all(Lowering::new(setting, plan, images, &mut graph, &mut report).run()?.1);
     }
-    if needed.contains("/") {
-        return Ok(Vec::new());
+    Ok(needed)
+}
+
+/// What hides paths of named directories.
+fn named_ignores(bridge: &dyn Bridge, plans: &[Plan]) -> Result<BTreeMap<String, Vec<String>>, Fault> {
+    let mut ignores = BTreeMap::new();
+    for (name, local) in plans.iter().flat_map(Plan::directories) {
+        if !ignores.contains_key(&local) {
+            let patterns = read::read_named_ignore(bridge, &name, &local)?;
+            ignores.insert(local, patterns);
+        }
     }
-    Ok(needed.iter().map(|path| path.trim_start_matches('/').to_owned()).collect())
+    Ok(ignores)
 }
 
 /// All platforms in one graph, so that what is equal is one vertex with one name.

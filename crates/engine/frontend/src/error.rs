@@ -43,6 +43,8 @@ pub enum ErrorKind {
     ReadDockerfile(#[source] BridgeError),
     #[error(transparent)]
     GitUrl(crossdock_llb::git_url::GitUrlError),
+    #[error("named context {name} ({value}): {reason}")]
+    NamedContext { name: String, value: String, reason: String },
     #[error("unable to prepare context: {0:?} is neither a git repository nor a URL")]
     UnknownContext(String),
     #[error(transparent)]

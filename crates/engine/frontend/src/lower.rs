@@ -23,12 +23,14 @@ use crossdock_dockerfile::{Command, Dockerfile, ExpandError, Expander, LineRange
 use crossdock_llb::{Edge, Graph, Location, Metadata, Op, SourceOp};
 use crossdock_oci::{Platform, Timestamp};
 
+use crate::bridge::ResolvedImage;
 use crate::context::MainContext;
 use crate::environment::Environment;
 use crate::error::{ErrorKind, Fault};
+use crate::named::{NamedTree, TreeKind};
 use crate::options::{NoCache, Options};
 use crate::outcome::{BaseImage, IgnoreFile, PlatformImage};
-use crate::plan::{Base, ImageName, Plan, Source, Step};
+use crate::plan::{Base, ImageName, Plan, PlannedStage, Source, Step};
 use crate::read::LocalSource;
 use crate::report::Report;
 use crate::resolve::Images;
@@ -37,6 +39,9 @@ use stage::StageState;
 
 /// Most bytes of environments and texts in one graph.
 pub const GRAPH_BYTES_MAX: u64 = 256 << 20;
+
+/// The source COPY and ADD read from.
+const MAIN_CONTEXT: &str = "context";
 
 /// Arguments that are no environment: they speak to the builder.
 const NO_ENVIRONMENT: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
@@ -55,8 +60,32 @@ pub(crate) struct Setting<'a> {
     pub(crate) cache_namespace: String,
     pub(crate) context: &'a MainContext,
     pub(crate) ignore_file: Option<&'a IgnoreFile>,
-    /// Paths of the context that are needed; empty for all.
-    pub(crate) context_paths: Vec<String>,
+    /// Patterns that hide paths of named directories, by the source's name.
+    pub(crate) named_ignores: BTreeMap<String, Vec<String>>,
+    pub(crate) paths: ContextPaths,
+}
+
+/// The paths that are needed of each directory of the client's, by its source's name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ContextPaths(BTreeMap<String, BTreeSet<String>>);
+
+impl ContextPaths {
+    fn add(&mut self, source: &str, path: String) {
+        self.0.entry(source.to_owned()).or_default().insert(path);
+    }
+
+    /// What any platform needs.
+    pub(crate) fn add_all(&mut self, other: Self) {
+        for (source, paths) in other.0 {
+            self.0.entry(source).or_default().extend(paths);
+        }
+    }
+
+    /// Relative paths, as sources want them; empty for all.
+    fn of(&self, source: &str) -> Vec<String> {
+        let Some(paths) = self.0.get(source).filter(|paths| !paths.contains("/")) else { return Vec::new() };
+        paths.iter().map(|path| path.trim_start_matches('/').to_owned()).collect()
+    }
 }
 
 /// Lowers one plan into a graph.
@@ -75,7 +104,7 @@ pub(crate) struct Lowering<'a> {
     lines: LineRange,
     comments: Vec<String>,
     is_onbuild: bool,
-    context_paths: BTreeSet<String>,
+    paths: ContextPaths,
 }
 
 impl<'a> Lowering<'a> {
@@ -99,12 +128,12 @@ impl<'a> Lowering<'a> {
             lines: LineRange::line(1),
             comments: Vec::new(),
             is_onbuild: false,
-            context_paths: BTreeSet::new(),
+            paths: ContextPaths::default(),
         }
     }
 
-    /// Lowers the target and what it needs. The second value holds the paths of the context that were used.
-    pub(crate) fn run(mut self) -> Result<(PlatformImage, BTreeSet<String>), Fault> {
+    /// Lowers the target and what it needs. The second value holds the paths of contexts that were used.
+    pub(crate) fn run(mut self) -> Result<(PlatformImage, ContextPaths), Fault> {
         for index in 0..self.plan.stages.len() {
             if self.plan.is_needed[index] {
                 let state = self.lower_stage(index)?;
@@ -114,7 +143,7 @@ impl<'a> Lowering<'a> {
         let target = self.stages[self.plan.target].take().expect("the target is needed, so it was lowered");
         let name = self.setting.file.stages[self.plan.target].name.clone();
         let image = self.finish(target, name.unwrap_or_else(|| "default".to_owned()));
-        Ok((image, self.context_paths))
+        Ok((image, self.paths))
     }
 
     fn lower_stage(&mut self, index: usize) -> Result<StageState, Fault> {
@@ -130,12 +159,13 @@ impl<'a> Lowering<'a> {
                 Command::Add(_) | Command::Copy(_) | Command::Run(_) | Command::Workdir(_)
             )
         };
-        let total =
-            usize::from(matches!(planned.base, Base::Image(_))) + planned.steps.iter().filter(makes_step).count();
+        let total = usize::from(matches!(planned.base, Base::Image(_) | Base::Tree(_)))
+            + planned.steps.iter().filter(makes_step).count();
         let namer = StepNamer::new(planned.label.clone(), total, self.setting.with_platform);
         let at = |kind| Fault::at(kind, written.lines);
         let mut state = match &planned.base {
             Base::Stage(base) => {
+                self.note_path(&Source::Stage(*base), "/".to_owned());
                 let base = self.stages[*base].as_ref().expect("a base stands in front of its stage and is needed too");
                 let child = base.child(namer);
                 self.spend(child.weight()).map_err(at)?;
@@ -143,6 +173,15 @@ impl<'a> Lowering<'a> {
             }
             Base::Scratch => StageState::on_scratch(&plan.platform, namer),
             Base::Image(name) => self.state_on_image(name, index, namer).map_err(at)?,
+            Base::Tree(tree) => {
+                let mut state = StageState::on_scratch(&plan.platform_of(planned), namer);
+                // What stands on it, or is exported, needs all of it.
+                if !planned.is_replaced || index == plan.target {
+                    self.note_path(&Source::Tree(tree.clone()), "/".to_owned());
+                }
+                state.edge = Some(self.tree_edge(tree));
+                state
+            }
         };
         state.ignore_cache = match &self.setting.options.no_cache {
             NoCache::Off => false,
@@ -183,12 +222,18 @@ impl<'a> Lowering<'a> {
         let mut state = StageState::on_image(image, &platform, namer.clone());
         if state.has_layers {
             let source = &self.setting.file.stages[index].source;
-            let text = format!("FROM {}", image.reference);
-            let name = namer.next(&text, &platform, &Environment::default(), false);
-            state.edge = Some(self.image_edge(&image.reference.to_string(), &platform, name, source));
+            let step = match &name.context {
+                Some(context) => context.step(),
+                None => {
+                    let text = format!("FROM {}", image.reference);
+                    namer.next(&text, &platform, &Environment::default(), false)
+                }
+            };
+            state.edge = Some(self.image_edge(name, image, &platform, step, source));
         }
         state.namer = namer;
         if let Some(found) = found
+            && name.context.is_none()
             && (found.os != platform.os || found.architecture != platform.architecture)
         {
             let (found, expected) = (found.to_string(), platform.to_string());
@@ -199,9 +244,19 @@ impl<'a> Lowering<'a> {
         Ok(state)
     }
 
-    fn image_edge(&mut self, reference: &str, platform: &Platform, name: String, source: &str) -> Edge {
-        let op = Op::Source(SourceOp { identifier: format!("docker-image://{reference}"), attrs: BTreeMap::new() });
-        let mut metadata = self.metadata(name, false);
+    fn image_edge(
+        &mut self,
+        name: &ImageName,
+        image: &ResolvedImage,
+        platform: &Platform,
+        step: String,
+        source: &str,
+    ) -> Edge {
+        let layout = name.context.as_ref().and_then(|context| context.layout.as_ref());
+        let scheme = if layout.is_some() { "oci-layout" } else { "docker-image" };
+        let attrs = layout.iter().map(|layout| ("oci.store".to_owned(), (*layout).clone())).collect();
+        let op = Op::Source(SourceOp { identifier: format!("{scheme}://{}", image.reference), attrs });
+        let mut metadata = self.metadata(step, false);
         metadata.description = command_description(source);
         self.graph.add(op, Vec::new(), Some(platform.clone()), metadata)
     }
@@ -221,6 +276,7 @@ impl<'a> Lowering<'a> {
         match source {
             Source::Context => (Some(self.context_edge()), true),
             Source::Scratch => (None, true),
+            Source::Tree(tree) => (Some(self.tree_edge(tree)), true),
             Source::Stage(index) => match &self.stages[*index] {
                 Some(state) => (state.edge, true),
                 None => (None, false),
@@ -231,8 +287,11 @@ impl<'a> Lowering<'a> {
                 if !stage::has_layers(&image.config.view) {
                     return (None, true);
                 }
-                let text = format!("FROM {}", image.reference);
-                (Some(self.image_edge(&image.reference.to_string(), &platform, text, "")), true)
+                let step = match &name.context {
+                    Some(context) => context.step(),
+                    None => format!("FROM {}", image.reference),
+                };
+                (Some(self.image_edge(name, image, &platform, step, "")), true)
             }
         }
     }
@@ -243,9 +302,39 @@ impl<'a> Lowering<'a> {
         }
         let exclude = self.setting.ignore_file.map(|file| file.patterns.texts()).unwrap_or_default();
         let hint = self.setting.options.shared_key_hint.as_deref().unwrap_or("context");
-        let follow = &self.setting.context_paths;
-        let source = LocalSource { name: "context", hint, follow, exclude: &exclude, only_once: false };
+        let follow = &self.setting.paths.of(MAIN_CONTEXT);
+        let source = LocalSource { name: MAIN_CONTEXT, hint, follow, exclude: &exclude, only_once: false };
         source.add_to(self.graph, "[internal] load build context")
+    }
+
+    /// A named context's tree.
+    fn tree_edge(&mut self, tree: &NamedTree) -> Edge {
+        let local = match &tree.kind {
+            TreeKind::Remote(remote) => return remote.add_to(self.graph),
+            TreeKind::Local(local) => local,
+        };
+        let exclude = self.setting.named_ignores.get(local).cloned().unwrap_or_default();
+        let hint = format!("context:{}-{local}", tree.name);
+        let follow = self.setting.paths.of(local);
+        let source = LocalSource { name: local, hint: &hint, follow: &follow, exclude: &exclude, only_once: false };
+        source.add_to(self.graph, &format!("[context {}] load from client", tree.name))
+    }
+
+    /// Remembers a path that is needed of a source, when that is a directory of the client's.
+    fn note_path(&mut self, source: &Source, path: String) {
+        let plan = self.plan;
+        let tree = match source {
+            Source::Context => return self.paths.add(MAIN_CONTEXT, path),
+            Source::Tree(tree) => tree,
+            Source::Stage(index) => match &plan.stages[*index] {
+                PlannedStage { base: Base::Tree(tree), is_replaced: true, .. } => tree,
+                _ => return,
+            },
+            Source::Scratch | Source::Image(_) => return,
+        };
+        if let TreeKind::Local(local) = &tree.kind {
+            self.paths.add(local, path);
+        }
     }
 
     /// Everything a vertex of the present instruction carries besides its op.

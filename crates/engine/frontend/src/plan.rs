@@ -9,6 +9,7 @@ use crossdock_oci::{Platform, Reference, ReferenceError};
 use crate::arguments;
 use crate::environment::Environment;
 use crate::error::{ErrorKind, Fault};
+use crate::named::{self, ContextImage, Named, NamedTree, TreeKind};
 use crate::options::Options;
 use crate::report::Report;
 
@@ -20,6 +21,8 @@ pub(crate) struct ImageName {
     pub(crate) reference: Reference,
     /// The instruction that names it.
     pub(crate) lines: LineRange,
+    /// It stands in for the name in the file.
+    pub(crate) context: Option<ContextImage>,
 }
 
 /// What a stage stands on.
@@ -28,6 +31,8 @@ pub(crate) enum Base {
     Scratch,
     Stage(usize),
     Image(ImageName),
+    /// A named context.
+    Tree(NamedTree),
 }
 
 /// Where COPY or a mount takes from.
@@ -37,6 +42,8 @@ pub(crate) enum Source {
     Scratch,
     Stage(usize),
     Image(ImageName),
+    /// A named context.
+    Tree(NamedTree),
 }
 
 /// An instruction with its sources resolved to stages.
@@ -58,6 +65,8 @@ pub(crate) struct PlannedStage {
     /// How its steps are labelled; empty where the file has one stage.
     pub(crate) label: String,
     pub(crate) steps: Vec<Step>,
+    /// A named context stands in for all of it.
+    pub(crate) is_replaced: bool,
     has_triggers: bool,
 }
 
@@ -92,16 +101,20 @@ impl Plan {
         let automatic = arguments::automatic(build, &platform, stage_name, &options.build_args);
         from::check_default_args(file, &automatic, report);
         let scope = arguments::add_global(automatic, file, &options.build_args)?;
-        let mut stages = Vec::with_capacity(file.stages.len());
+        let names = Names { options, platform: &platform };
+        let mut stages: Vec<PlannedStage> = Vec::with_capacity(file.stages.len());
         for index in 0..file.stages.len() {
-            stages.push(from::plan_from(file, index, &scope, build, report)?);
+            stages.push(from::plan_from(file, index, &names, &scope, build, report)?);
         }
         let mut is_alone = stages.len() == 1;
         for (index, stage) in file.stages.iter().enumerate() {
             for instruction in &stage.instructions {
                 let at = |kind| Fault::at(kind, instruction.lines);
-                let (sources, adds_states) = source::sources_of(instruction, file).map_err(at)?;
+                let (sources, adds_states) = source::sources_of(instruction, file, &names).map_err(at)?;
                 is_alone &= !adds_states;
+                if stages[index].is_replaced {
+                    continue;
+                }
                 stages[index].steps.push(Step { instruction: instruction.clone(), sources, is_onbuild: false });
             }
         }
@@ -139,6 +152,23 @@ impl Plan {
         out
     }
 
+    /// The directories of the client's that the needed stages name: name of the context, and of the source.
+    pub(crate) fn directories(&self) -> Vec<(String, String)> {
+        let needed = self.stages.iter().zip(&self.is_needed).filter(|(_, needed)| **needed).map(|(stage, _)| stage);
+        let trees = needed.flat_map(|stage| {
+            let base = if let Base::Tree(tree) = &stage.base { Some(tree) } else { None };
+            let sources = stage.steps.iter().flat_map(|step| &step.sources);
+            let sources = sources.filter_map(|source| if let Source::Tree(tree) = source { Some(tree) } else { None });
+            base.into_iter().chain(sources)
+        });
+        trees
+            .filter_map(|tree| match &tree.kind {
+                TreeKind::Local(local) => Some((tree.name.clone(), local.clone())),
+                TreeKind::Remote(_) => None,
+            })
+            .collect()
+    }
+
     /// The platform a stage on an image is resolved for.
     pub(crate) fn platform_of(&self, stage: &PlannedStage) -> Platform {
         stage.platform.as_ref().unwrap_or(&self.platform).clone()
@@ -148,6 +178,7 @@ impl Plan {
     pub(crate) fn add_triggers(
         &mut self,
         file: &Dockerfile,
+        options: &Options,
         triggers_of: &dyn Fn(&ImageName, &Platform) -> Option<Vec<String>>,
     ) -> Result<(), Fault> {
         for index in 0..self.stages.len() {
@@ -155,7 +186,7 @@ impl Plan {
                 continue;
             }
             let triggers = match &self.stages[index].base {
-                Base::Scratch => Some(Vec::new()),
+                Base::Scratch | Base::Tree(_) => Some(Vec::new()),
                 Base::Stage(base) => Some(self.stages[*base].onbuild_of_file()),
                 Base::Image(name) => triggers_of(name, &self.platform_of(&self.stages[index])),
             };
@@ -166,7 +197,8 @@ impl Plan {
                 let instruction = parse_trigger(trigger, lines).map_err(|error| {
                     Fault::at(ErrorKind::Trigger { trigger: trigger.clone(), reason: Box::new(error.kind) }, lines)
                 })?;
-                let sources = source::sources_of(&instruction, file).map_err(|kind| Fault::at(kind, lines))?.0;
+                let names = Names { options, platform: &self.platform };
+                let sources = source::sources_of(&instruction, file, &names).map_err(|kind| Fault::at(kind, lines))?.0;
                 steps.push(Step { instruction, sources, is_onbuild: true });
             }
             let stage = &mut self.stages[index];
@@ -223,10 +255,24 @@ impl PlannedStage {
     }
 }
 
+/// What names in the file may mean besides stages.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    options: &'a Options,
+    platform: &'a Platform,
+}
+
+impl Names<'_> {
+    /// The named context that stands in for a name.
+    fn find(&self, name: &str, platform: Option<&Platform>, lines: LineRange) -> Result<Option<Named>, ErrorKind> {
+        named::find(self.options, name, platform.unwrap_or(self.platform), lines)
+    }
+}
+
 /// Reads an image name.
-fn image_name(written: &str, lines: LineRange) -> Result<ImageName, ErrorKind> {
+pub(crate) fn image_name(written: &str, lines: LineRange) -> Result<ImageName, ErrorKind> {
     let reference: Reference = written
         .parse()
         .map_err(|error: ReferenceError| ErrorKind::BaseReference { name: written.to_owned(), reason: error.reason })?;
-    Ok(ImageName { written: written.to_owned(), reference: reference.tagged_or_latest(), lines })
+    Ok(ImageName { written: written.to_owned(), reference: reference.tagged_or_latest(), lines, context: None })
 }

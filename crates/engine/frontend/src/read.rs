@@ -110,9 +110,26 @@ pub(crate) fn read_ignore_file(bridge: &dyn Bridge, entrypoint: &Entrypoint) -> 
     }
 }
 
+/// The patterns of the ignore file in the directory of a named context; one that cannot be read counts as none.
+pub(crate) fn read_named_ignore(bridge: &dyn Bridge, name: &str, local: &str) -> Result<Vec<String>, Fault> {
+    let paths = [IGNORE_FILE.to_owned()];
+    let hint = format!("context:{name}-{IGNORE_FILE}");
+    let source = LocalSource { name: local, hint: &hint, follow: &paths, exclude: &[], only_once: true };
+    let (definition, _) = source.definition(&format!("[context {name}] load {IGNORE_FILE}"));
+    let result = bridge.solve(&definition).map_err(ErrorKind::Bridge)?;
+    match bridge.read_file(result, IGNORE_FILE, FILE_BYTES_MAX) {
+        Ok(bytes) => match Patterns::parse(&bytes) {
+            Ok(patterns) => Ok(patterns.texts()),
+            Err(source) => Err(ErrorKind::IgnoreFile { name: IGNORE_FILE.to_owned(), source }.into()),
+        },
+        Err(BridgeError::NoSuchFile { .. }) => Ok(Vec::new()),
+        Err(error) => Err(ErrorKind::Bridge(error).into()),
+    }
+}
+
 /// A directory of the client's as a source.
 pub(crate) struct LocalSource<'a> {
-    /// `context` or `dockerfile`.
+    /// `context`, `dockerfile`, or that of a named context.
     pub(crate) name: &'a str,
     /// By which the source's last state is found again.
     pub(crate) hint: &'a str,

@@ -54,7 +54,7 @@ pub(crate) fn resolve_all(
             resolve_several(bridge, options, file, &wanted, with_platform, &mut images)?;
         }
         for plan in plans.iter_mut() {
-            plan.add_triggers(file, &|name, platform| {
+            plan.add_triggers(file, options, &|name, platform| {
                 images.get(name, platform).map(|image| image.config.view.config.on_build.clone())
             })?;
         }
@@ -81,7 +81,11 @@ fn resolve_several(
                 reference: name.reference.clone(),
                 platform: platform.clone(),
                 mode: options.resolve_mode,
-                log_name: format!("[{prefix}] load metadata for {}", name.reference),
+                layout: name.context.as_ref().and_then(|context| context.layout.clone()),
+                log_name: match &name.context {
+                    Some(context) => format!("[context {}] load metadata for {}", context.name, context.shown),
+                    None => format!("[{prefix}] load metadata for {}", name.reference),
+                },
             };
             let answer = bridge.resolve_image(&request);
             let index = wanted.iter().position(|(other, for_platform)| other == name && for_platform == platform);

@@ -69,7 +69,11 @@ impl Spool {
     }
 
     pub fn finish(self) -> Spooled {
-        Spooled { file: self.file, digest: BlobDigest::from_raw_verified(self.hasher.finish_raw()), size_bytes: self.size_bytes }
+        Spooled {
+            file: self.file,
+            digest: BlobDigest::from_raw_verified(self.hasher.finish_raw()),
+            size_bytes: self.size_bytes,
+        }
     }
 }
 

@@ -1,10 +1,11 @@
-//! In: source ops for git, web servers and what the client sends. Out: each as layers that are kept. Never: a tree made twice of the same commit or the same bytes.
+//! In: source ops for git, web servers, OCI layouts and what the client sends. Out: each as layers that are kept. Never: a tree made twice of the same commit or the same bytes.
 //!
 //! These sources are asked anew in every build, because what a name means may change (the solver calls them volatile);
 //! what they bring is kept under what it is, a commit or a digest, so that nothing is fetched or written twice.
 
 mod file;
 mod git;
+mod layout;
 mod upload;
 mod web;
 

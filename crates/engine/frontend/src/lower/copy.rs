@@ -10,7 +10,7 @@ use super::file_op::FileOpBuilder;
 use super::mode::{self, Mode};
 use super::remote::{self, Named};
 use super::stage::StageState;
-use super::{Lowering, MAIN_CONTEXT, paths};
+use super::{Lowering, paths};
 use crate::error::ErrorKind;
 use crate::plan::{Source, Step};
 use crate::step_name::expand_text;
@@ -219,10 +219,9 @@ impl Lowering<'_> {
     /// Remembers a path of the context, and warns when an ignore pattern hides it.
     fn note_source(&mut self, source: &str, job: &Job<'_>) {
         let path = paths::clean(source);
-        match job.from {
-            Source::Context => {}
-            Source::Tree(tree) => return self.note_tree(tree, path),
-            _ => return,
+        self.note_path(job.from, path.clone());
+        if !matches!(job.from, Source::Context) {
+            return;
         }
         if let Some(ignore) = self.setting.ignore_file
             // With exceptions a hidden directory may still hold what is meant.
@@ -237,7 +236,6 @@ impl Lowering<'_> {
                 self.report(Rule::CopyIgnoredFile, text);
             }
         }
-        self.paths.add(MAIN_CONTEXT, path);
     }
 
     /// A file whose content stands in the Dockerfile, alone in a tree.

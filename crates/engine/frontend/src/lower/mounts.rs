@@ -98,8 +98,8 @@ impl Lowering<'_> {
             }
         };
         let source_path = paths::clean(&mount.source);
-        if matches!((mount.kind, source), (MountType::Bind, Source::Context)) {
-            self.context_paths.insert(source_path.clone());
+        if !matches!((mount.kind, source), (MountType::Cache, Source::Context)) {
+            self.note_path(source, source_path.clone());
         }
         let mut selector = if source_path == "/" { String::new() } else { source_path };
         if selector.is_empty() && (mount.uid.is_some() || mount.gid.is_some() || mount.mode.is_some()) {

@@ -6,10 +6,11 @@ use crossdock_dockerfile::check::rules;
 use crossdock_dockerfile::{Dockerfile, Expander, Expansion, Rule, Stage, suggest};
 use crossdock_oci::{Platform, Reference};
 
-use super::{Base, PlannedStage, image_name};
+use super::{Base, Names, PlannedStage, image_name};
 use crate::arguments;
 use crate::environment::Environment;
 use crate::error::{ErrorKind, Fault};
+use crate::named::Named;
 use crate::report::Report;
 
 /// The name of the empty image.
@@ -19,6 +20,7 @@ const SCRATCH: &str = "scratch";
 pub(super) fn plan_from(
     file: &Dockerfile,
     index: usize,
+    names: &Names<'_>,
     scope: &Environment,
     build: &Platform,
     report: &mut Report,
@@ -40,12 +42,28 @@ pub(super) fn plan_from(
             Some(parse_platform(written, &expansion, scope, build).map_err(at)?)
         }
     };
-    let base = match file.stage_named_before(&base.text, index) {
-        Some(stage) => Base::Stage(stage),
-        None if base.text == SCRATCH => Base::Scratch,
-        None => Base::Image(image_name(&base.text, stage.lines).map_err(at)?),
+    let label = stage.label(index);
+    let find = |name: &str| names.find(name, platform.as_ref(), stage.lines).map_err(at);
+    let replaced = stage.name.as_deref().map(find).transpose()?.flatten();
+    let is_replaced = replaced.is_some();
+    let base = match (replaced, file.stage_named_before(&base.text, index)) {
+        (Some(named), _) => base_of(named),
+        (None, Some(stage)) => Base::Stage(stage),
+        (None, None) if base.text == SCRATCH => Base::Scratch,
+        (None, None) => match find(&base.text)? {
+            Some(named) => base_of(named),
+            None => Base::Image(image_name(&base.text, stage.lines).map_err(at)?),
+        },
     };
-    Ok(PlannedStage { base, platform, label: stage.label(index), steps: Vec::new(), has_triggers: false })
+    Ok(PlannedStage { base, platform, label, steps: Vec::new(), is_replaced, has_triggers: is_replaced })
+}
+
+fn base_of(named: Named) -> Base {
+    match named {
+        Named::Scratch => Base::Scratch,
+        Named::Image(image) => Base::Image(image),
+        Named::Tree(tree) => Base::Tree(tree),
+    }
 }
 
 fn parse_platform(

@@ -3,11 +3,16 @@
 use crossdock_dockerfile::expand::NoVariables;
 use crossdock_dockerfile::{Command, Dockerfile, Expander, Instruction};
 
-use super::{Base, PlannedStage, Source, image_name};
+use super::{Base, Names, PlannedStage, Source, image_name};
 use crate::error::{ErrorKind, Fault};
+use crate::named::Named;
 
 /// The sources of an instruction, and whether one of them is no stage of the file.
-pub(super) fn sources_of(instruction: &Instruction, file: &Dockerfile) -> Result<(Vec<Source>, bool), ErrorKind> {
+pub(super) fn sources_of(
+    instruction: &Instruction,
+    file: &Dockerfile,
+    names: &Names<'_>,
+) -> Result<(Vec<Source>, bool), ErrorKind> {
     match &instruction.command {
         Command::Copy(copy) if copy.from.is_empty() => Ok((vec![Source::Context], false)),
         Command::Copy(copy) => {
@@ -15,7 +20,7 @@ pub(super) fn sources_of(instruction: &Instruction, file: &Dockerfile) -> Result
             if expanded.text != copy.from {
                 return Err(ErrorKind::VariableInFrom);
             }
-            let source = resolve(&copy.from, instruction, file)?;
+            let source = resolve(&copy.from, instruction, file, names)?;
             let adds_state = !matches!(source, Source::Stage(_));
             Ok((vec![source], adds_state))
         }
@@ -25,7 +30,7 @@ pub(super) fn sources_of(instruction: &Instruction, file: &Dockerfile) -> Result
             for mount in &run.mounts {
                 sources.push(match mount.from() {
                     "" => Source::Context,
-                    from => resolve(from, instruction, file)?,
+                    from => resolve(from, instruction, file, names)?,
                 });
             }
             let adds_state = sources.iter().any(|source| !matches!(source, Source::Stage(_)));
@@ -35,13 +40,18 @@ pub(super) fn sources_of(instruction: &Instruction, file: &Dockerfile) -> Result
     }
 }
 
-/// A stage by number or name, the empty image, or an image.
-fn resolve(from: &str, instruction: &Instruction, file: &Dockerfile) -> Result<Source, ErrorKind> {
+/// A stage by number or name, the empty image, a named context, or an image.
+fn resolve(from: &str, instruction: &Instruction, file: &Dockerfile, names: &Names<'_>) -> Result<Source, ErrorKind> {
     if let Some(index) = file.stage_numbered(from)? {
         return Ok(Source::Stage(index));
     }
-    Ok(match file.stage_named(from) {
-        Some(index) => Source::Stage(index),
+    if let Some(index) = file.stage_named(from) {
+        return Ok(Source::Stage(index));
+    }
+    Ok(match names.find(from, None, instruction.lines)? {
+        Some(Named::Image(image)) => Source::Image(image),
+        Some(Named::Tree(tree)) => Source::Tree(tree),
+        Some(Named::Scratch) => Source::Scratch,
         None if from == "scratch" => Source::Scratch,
         None => Source::Image(image_name(from, instruction.lines)?),
     })

@@ -14,7 +14,7 @@ pub struct ToyBridge {
     /// By path within the case's folder.
     files: BTreeMap<String, Vec<u8>>,
     /// Prefixes of the sources that were solved, by number.
-    solved: Mutex<Vec<&'static str>>,
+    solved: Mutex<Vec<String>>,
     asked: Mutex<Vec<String>>,
     warned: Mutex<Vec<Warning>>,
 }
@@ -154,9 +154,10 @@ impl Bridge for ToyBridge {
         self.asked.lock().unwrap().push(format!("{} {:?}", vertex.metadata.name, source.attrs));
         let directory = match source.identifier.as_str() {
             // Repositories and web servers of the cases have their files in this folder.
-            remote if remote.starts_with("git://") || remote.starts_with("http") => "remote/",
-            "local://dockerfile" => "",
-            "local://context" => "context/",
+            remote if remote.starts_with("git://") || remote.starts_with("http") => "remote/".to_owned(),
+            "local://dockerfile" => String::new(),
+            "local://context" => "context/".to_owned(),
+            local if local.starts_with("local://") => format!("named/{}/", &local[8..]),
             other => panic!("unknown source {other}"),
         };
         let mut solved = self.solved.lock().unwrap();
@@ -165,7 +166,7 @@ impl Bridge for ToyBridge {
     }
 
     fn read_file(&self, result: RefId, path: &str, max_bytes: u64) -> Result<Vec<u8>, BridgeError> {
-        let prefix = self.solved.lock().unwrap()[usize::try_from(result.0).unwrap()];
+        let prefix = self.solved.lock().unwrap()[usize::try_from(result.0).unwrap()].clone();
         let bytes = self.files.get(&format!("{prefix}{path}")).cloned();
         let bytes = bytes.ok_or_else(|| BridgeError::NoSuchFile { path: path.to_owned() })?;
         let size_bytes = bytes.len() as u64;

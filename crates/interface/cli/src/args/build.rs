@@ -14,13 +14,13 @@ fn parse_flag(text: &str) -> Result<bool, String> {
 /// `build`
 #[derive(Debug, Args)]
 pub struct BuildArgs {
-    /// Build context: a directory
-    #[arg(value_name = "PATH")]
+    /// Build context: a directory, a git repository, a URL, or - for an archive or a Dockerfile on standard input
+    #[arg(value_name = "PATH | URL | -")]
     pub path: Option<String>,
     /// Name of the image, may be given several times
     #[arg(short, long = "tag", value_name = "NAME[:TAG]")]
     pub tags: Vec<String>,
-    /// Dockerfile (default: PATH/Dockerfile); - reads standard input
+    /// Dockerfile (default: PATH/Dockerfile), or its URL; - reads standard input
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<String>,
     /// Platforms to build for, as in linux/amd64,linux/arm64
@@ -29,6 +29,10 @@ pub struct BuildArgs {
     /// Build-time variable; without a value it is taken from the environment
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
     pub build_args: Vec<String>,
+    /// Another context, in place of an image or stage of this name: a directory, docker-image://, oci-layout://, a git
+    /// repository or a URL
+    #[arg(long = "build-context", value_name = "NAME=SOURCE")]
+    pub build_contexts: Vec<String>,
     /// Stage to build
     #[arg(long)]
     pub target: Option<String>,
@@ -90,8 +94,6 @@ pub struct LaterArgs {
     pub cache_from: Vec<String>,
     #[arg(long, hide = true)]
     pub cache_to: Vec<String>,
-    #[arg(long, hide = true)]
-    pub build_context: Vec<String>,
     #[arg(long, hide = true)]
     pub network: Option<String>,
     #[arg(long, hide = true)]
@@ -161,7 +163,6 @@ impl LaterArgs {
         [
             ("--cache-from", list(&self.cache_from)),
             ("--cache-to", list(&self.cache_to)),
-            ("--build-context", list(&self.build_context)),
             ("--attest", list(&self.attest)),
             ("--provenance", off(&self.provenance)),
             ("--sbom", off(&self.sbom)),

@@ -16,6 +16,7 @@ use crossdock_frontend::is_archive;
 use crossdock_llb::git_url;
 use crossdock_registry::{Client, DownloadRequest, Piece};
 
+use super::named;
 use crate::args::build::BuildArgs;
 use crate::error::CliError;
 
@@ -46,7 +47,7 @@ pub struct Inputs {
     kept: Vec<tempfile::TempDir>,
 }
 
-fn failed(text: impl std::fmt::Display) -> CliError {
+pub(super) fn failed(text: impl std::fmt::Display) -> CliError {
     CliError::Usage(format!("failed to build: {text}"))
 }
 
@@ -72,6 +73,7 @@ pub fn inputs(args: &BuildArgs) -> Result<Inputs, CliError> {
     if let Some(url) = file.filter(|file| git_url::is_http(file)) {
         inputs.fetch_dockerfile(url)?;
     }
+    named::add(&args.build_contexts, &mut inputs)?;
     Ok(inputs)
 }
 

@@ -5,6 +5,7 @@
 
 mod context;
 mod environment;
+mod named;
 mod outputs;
 mod request;
 mod summary;
