@@ -3,6 +3,7 @@
 //! One module for each parser that meets bytes of strangers. libFuzzer feeds them through `fuzz_targets/`, the tests
 //! of every day through a replay of `corpus/` and of mutations of it.
 
+pub mod engine_answer;
 pub mod expand;
 pub mod gotemplate;
 pub mod heredoc;
@@ -20,7 +21,7 @@ pub mod www_authenticate;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("lex", lex::run),
     ("expand", expand::run),
     ("ignore", ignore::run),
@@ -33,4 +34,5 @@ pub const TARGETS: [Target; 12] = [
     ("registry_config_toml", registry_config_toml::run),
     ("www_authenticate", www_authenticate::run),
     ("gotemplate", gotemplate::run),
+    ("engine_answer", engine_answer::run),
 ];
