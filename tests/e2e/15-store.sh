@@ -21,9 +21,9 @@ names() {
   check_match "images shows both names" "^$REGISTRY/$WHO/app +2 " "$OUT"
   x images -q app:1
   check_has "images -q" "${digest:7:12}" "$OUT"
-  x run "$digest" true
+  x run --rm "$digest" true
   ok "run by digest"
-  x run "${digest:7:12}" true
+  x run --rm "${digest:7:12}" true
   ok "run by the beginning of the digest"
   x image inspect app:1
   ok "image inspect"
@@ -36,7 +36,7 @@ names() {
   check_has "rmi says what it did" 'Untagged: app:1' "$OUT"
   x images app:1
   check_hasnt "the name is gone" 'app   ' "$OUT"
-  x run "$REGISTRY/$WHO/app:2" true
+  x run --rm "$REGISTRY/$WHO/app:2" true
   ok "under its other name the image is still there"
 
   # FROM an image of the store, and COPY --from it.
@@ -81,7 +81,7 @@ pulling() {
   ok "pull by digest of the index"
   x pull --platform linux/arm64 "$name"
   ok "pull --platform"
-  x run --platform linux/arm64 "$name" uname -m
+  x run --rm --platform linux/arm64 "$name" uname -m
   check "and it runs" aarch64 "$OUT"
   x pull "$name@$arm"
   ok "pull by digest of one manifest"
@@ -140,7 +140,7 @@ indexes() {
   check_match "imagetools inspect: platforms" '^  Platform: +linux/arm64' "$OUT"
   x imagetools create -t "$REGISTRY/$WHO/joined:1" "$REGISTRY/$WHO/part:all"
   ok "imagetools create into another repository"
-  x run --platform linux/arm64 "$REGISTRY/$WHO/joined:1"
+  x run --rm --platform linux/arm64 "$REGISTRY/$WHO/joined:1"
   ok "whose layers are there"
   x imagetools create --dry-run -t "$REGISTRY/$WHO/part:dry" "$REGISTRY/$WHO/part:arm64"
   check "imagetools create --dry-run prints" "$arm64" "$(jq -r '.manifests[0].digest' <<<"$OUT")"

@@ -85,6 +85,10 @@ impl Engine {
         let lease = self.store.lease()?;
         let resolver = Resolver::new(&self.store, &self.client, &lease);
         let step = progress.step(&format!("pulling {}", reference.tagged_or_latest()));
+        // What another repository gave is no proof that this one has it.
+        if reference.digest().is_some() && self.find_to_run(&reference.to_string())?.is_none() {
+            self.client.resolve_digest(reference)?;
+        }
         let mode = crossdock_frontend::bridge::ResolveMode::Pull;
         let target = resolver.target(reference, mode)?;
         let wanted = if platforms.is_empty() {
