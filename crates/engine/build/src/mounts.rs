@@ -6,9 +6,9 @@ mod ssh;
 
 pub use given::{Given, SecretSource};
 
-use crossdock_executor::Cancel;
 use crossdock_executor::keeper::Layers as Directories;
 use crossdock_executor::sandbox::{MountSource, RootSpec, SandboxMount};
+use crossdock_executor::{Cancel, KeeperMode};
 use crossdock_llb::{ExecOp, Mount, MountKind, Vertex};
 
 use crate::BuildError;
@@ -85,10 +85,13 @@ impl Steps {
                 let root = RootSpec::Directory(taken.directory);
                 Some(MountSource::Tree { root, selector: mount.selector.clone() })
             }
-            (MountKind::Secret { id, uid, gid, mode, optional }, _) => self
-                .given
-                .secret(id, *optional)?
-                .map(|data| MountSource::File { data, uid: *uid, gid: *gid, mode: *mode }),
+            (MountKind::Secret { id, uid, gid, mode, optional }, _) => {
+                // Where there is one id alone, every process of a step has it, and nobody else needs to read the file.
+                let alone = matches!(self.keeper.mode()?, KeeperMode::OneId { .. });
+                let (uid, gid) = if alone { (0, 0) } else { (*uid, *gid) };
+                let value = self.given.secret(id, *optional)?;
+                value.map(|data| MountSource::File { data, uid, gid, mode: *mode })
+            }
             (MountKind::Ssh { id, optional, .. }, _) => match self.given.agent(id, *optional)? {
                 None => None,
                 Some(socket) => {

@@ -1,7 +1,8 @@
 //! In: a cache's name, how it is shared, what it begins with. Out: a directory of the state directory, locked. Never: a cache in a layer or a key.
 //!
 //! ```text
-//! caches/<key>/<n>/fs      the files, owned as the steps own them (a plain tree)
+//! caches/<key>/0/fs        the files of steps that share and of those that wait, owned as the steps own them (a plain tree)
+//! caches/<key>/<n>/fs      those of steps that want a cache of their own
 //! caches/<key>/<n>.lock    flock: shared by steps that share, exclusive for private and locked ones
 //! ```
 //! Locks are files, so that steps of other processes count too. What a killed step leaves stays as it is, as on any
@@ -134,20 +135,20 @@ fn copy_tree(keeper: &Keeper, layers: &Directories, dest: &Path, cancel: &Cancel
     })
 }
 
-/// The first directory that can be had in this way, locked.
+/// A directory that can be had in this way, locked: the first for steps that share and for those that wait for each other,
+/// one of the others for steps that want one of their own.
 fn take(root: &Path, sharing: CacheSharing, cancel: &Cancel) -> io::Result<(PathBuf, File)> {
-    let operation = match sharing {
-        CacheSharing::Shared => FlockOperation::NonBlockingLockShared,
-        CacheSharing::Private | CacheSharing::Locked => FlockOperation::NonBlockingLockExclusive,
+    let (operation, numbers) = match sharing {
+        CacheSharing::Shared => (FlockOperation::NonBlockingLockShared, 0..1),
+        CacheSharing::Locked => (FlockOperation::NonBlockingLockExclusive, 0..1),
+        CacheSharing::Private => (FlockOperation::NonBlockingLockExclusive, 1..DIRECTORIES_MAX),
     };
     loop {
-        for number in 0..DIRECTORIES_MAX {
+        for number in numbers.clone() {
             let file =
                 File::options().create(true).truncate(false).write(true).open(root.join(format!("{number}.lock")))?;
             match rustix::fs::flock(&file, operation) {
                 Ok(()) => return Ok((root.join(number.to_string()), file)),
-                // There is one of a locked cache, so the step waits for it.
-                Err(rustix::io::Errno::WOULDBLOCK) if sharing == CacheSharing::Locked => break,
                 Err(rustix::io::Errno::WOULDBLOCK) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -201,7 +202,8 @@ mod tests {
         let first = take(dir.path(), CacheSharing::Shared, &cancel).unwrap();
         let second = take(dir.path(), CacheSharing::Shared, &cancel).unwrap();
         let third = take(dir.path(), CacheSharing::Private, &cancel).unwrap();
-        assert_eq!([number(&first), number(&second), number(&third)], ["0", "0", "1"]);
+        let fourth = take(dir.path(), CacheSharing::Private, &cancel).unwrap();
+        assert_eq!([&first, &second, &third, &fourth].map(number), ["0", "0", "1", "2"]);
         drop((first, second));
         let locked = take(dir.path(), CacheSharing::Locked, &cancel).unwrap();
         assert_eq!(number(&locked), "0");

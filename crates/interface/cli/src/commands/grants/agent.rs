@@ -35,7 +35,7 @@ impl KeyAgent {
             })?;
         let agent = Self { dir, child };
         let began = Instant::now();
-        while !socket.exists() {
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
             if began.elapsed() > START_MAX {
                 return Err("ssh-agent does not listen; give a running agent's socket instead".to_owned());
             }
