@@ -94,6 +94,7 @@ fn prepare(
     limits::set(&spec.ulimits)?;
     let identity = user::resolve(&spec.user, &user_file("/etc/passwd"), &user_file("/etc/group"))?;
     connect(stdio, terminal, &identity).map_err(|error| fail("connect", "standard input and output", error))?;
+    spec.directories.iter().try_for_each(|directory| make_directory(directory))?;
     enter_directory(if spec.cwd.is_empty() { "/" } else { &spec.cwd })?;
     let sandboxed = spec.security == Security::Sandbox;
     if sandboxed {
@@ -157,6 +158,17 @@ fn connect(stdio: &[OwnedFd; 3], terminal: Option<&OwnedFd>, identity: &Identity
     rustix::stdio::dup2_stdout(output)?;
     rustix::stdio::dup2_stderr(errors)?;
     Ok(())
+}
+
+/// Makes a directory of the root where nothing is. In a root that cannot be written to it stays missing.
+fn make_directory(directory: &str) -> Result<(), ExecutorError> {
+    let is_readonly = |error: &io::Error| error.raw_os_error() == Some(Errno::ROFS.raw_os_error());
+    match fs_err::create_dir_all(directory) {
+        Err(error) if !is_readonly(&error) && !std::path::Path::new(directory).exists() => {
+            Err(ExecutorError::io("make directory", directory, &error))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn enter_directory(directory: &str) -> Result<(), ExecutorError> {

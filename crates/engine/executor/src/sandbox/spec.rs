@@ -25,6 +25,8 @@ pub struct ExecSpec {
     pub env: Vec<String>,
     /// Absolute; made when missing. Empty means `/`.
     pub cwd: String,
+    /// Absolute; made when missing: the volumes of an image.
+    pub directories: Vec<String>,
     /// `name|uid[:group|gid]`, looked up inside the root; empty means root.
     pub user: String,
     /// Empty means [`DEFAULT_HOSTNAME`].
@@ -54,6 +56,7 @@ impl ExecSpec {
             args,
             env: Vec::new(),
             cwd: String::new(),
+            directories: Vec::new(),
             user: String::new(),
             hostname: String::new(),
             extra_hosts: Vec::new(),

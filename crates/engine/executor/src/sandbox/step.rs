@@ -283,8 +283,13 @@ impl Sandbox {
         }
         loop {
             let watched = [self.link.as_fd(), stream.as_fd()];
-            let events = wait(self.follower.as_mut(), &watched)
-                .map_err(|error| ExecutorError::io("watch", "the step", &error))?;
+            let events = match wait(self.follower.as_mut(), &watched) {
+                Ok(events) => events,
+                Err(error) => {
+                    let _ = cancel(&first);
+                    return Err(ExecutorError::io("watch", "the step", &error));
+                }
+            };
             let [step, request] = [events[0], events[1]];
             if !step.is_empty() {
                 return match channel::receive::<InitWord>(&self.link) {

@@ -84,9 +84,10 @@ impl Follower {
         let architecture = architecture.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOSYS))?;
         let pid = id_of(&following.proc, program)?;
         let signals = trace::child_signals()?;
-        trace::seize(pid)?;
         let view = emulators::seen_by(&call::directory_of(&following.proc, pid))?;
         let emulators = Emulators::at(following.emulators.clone(), following.qemu.clone())?;
+        // Last: what is seized must be waited for by a follower, or its end is never complete.
+        trace::seize(pid)?;
         Ok(Self {
             following,
             architecture,
