@@ -80,7 +80,8 @@ become() {
   [ -f "$WORK/config.toml" ] || : > "$WORK/config.toml"
   ENVIRONMENT=(HOME="$T/home" USER="$LOGIN" CROSSDOCK_STATE_DIR="$STATE" CROSSDOCK_CONFIG="$WORK/config.toml"
     CROSSDOCK_EMULATORS="$CACHE/emulators" DOCKER_CONFIG="$T/docker" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-    TMPDIR="${TMPDIR:-/tmp}" BUILDKIT_PROGRESS=plain)
+    TMPDIR="${TMPDIR:-/tmp}" BUILDKIT_PROGRESS=plain BUILDX_NO_DEFAULT_LOAD=1)
+  # The last one: an engine of this machine is nobody's business here.
   # Words in front of every command: each only replaces itself by the next, so that $! is the program's own pid.
   RUN_AS=(prlimit "--msgqueue=$MARK:" "${AS[@]}" env -i --default-signal=INT,QUIT,TERM "${ENVIRONMENT[@]}")
   C=("${RUN_AS[@]}" "$WORK/crossdock")

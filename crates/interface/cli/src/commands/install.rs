@@ -65,7 +65,7 @@ pub fn uninstall(session: &Session, args: &InstallArgs) -> Result<(), CliError> 
     for path in [plugin, shim] {
         let failed = |source| CliError::File { action: "remove", path: path.display().to_string(), source };
         let said = match links::remove(&path, &us).map_err(failed)? {
-            Removed::Removed => "removed".to_owned(),
+            Removed::Gone => "removed".to_owned(),
             Removed::Absent => "was not there".to_owned(),
             Removed::Foreign(what) => format!("kept, it is {what}"),
         };
@@ -78,7 +78,7 @@ pub fn uninstall(session: &Session, args: &InstallArgs) -> Result<(), CliError> 
 fn put(path: &Path, us: &Path) -> Result<bool, CliError> {
     let failed = |source| CliError::File { action: "make the link", path: path.display().to_string(), source };
     let (said, good) = match links::make(path, us).map_err(failed)? {
-        Made::Made => ("made".to_owned(), true),
+        Made::New => ("made".to_owned(), true),
         Made::Present => ("was there".to_owned(), true),
         Made::Replaced(old) => (format!("replaced, it pointed to {}", old.display()), true),
         Made::Foreign(what) => (format!("refused and kept, it is {what}; remove it first to have this one"), false),

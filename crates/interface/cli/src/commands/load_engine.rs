@@ -20,7 +20,7 @@ use crate::error::{CliError, say};
 use crate::face::Session;
 use choice::Chosen;
 
-/// Docker driver: no output does not mean load (spec/cli.md §4).
+/// Nothing is loaded without being asked for (spec/cli.md §4).
 const NO_DEFAULT_LOAD: &str = "BUILDX_NO_DEFAULT_LOAD";
 
 /// Whether, and into which engine, a result is wanted.
@@ -46,7 +46,7 @@ impl Wish {
         let off = std::env::var(NO_DEFAULT_LOAD).is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
         Ok(Self {
             asked: args.load || outputs.iter().any(without_dest),
-            implied: context.is_some() && to_store && !(off && outputs.is_empty()),
+            implied: context.is_some() && to_store && !off,
             context,
         })
     }

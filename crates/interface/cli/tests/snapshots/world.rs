@@ -43,6 +43,8 @@ impl World {
             .env("CROSSDOCK_CONFIG", self.path().join("config.toml"))
             // The same words on every machine: nothing of these builds runs.
             .env("DOCKER_DEFAULT_PLATFORM", "linux/amd64")
+            // Nor does anything of them reach an engine of this machine.
+            .env("BUILDX_NO_DEFAULT_LOAD", "1")
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
             .env("TERM", "xterm")

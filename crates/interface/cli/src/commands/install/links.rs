@@ -18,7 +18,7 @@ pub enum Place {
 /// What became of a link.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Made {
-    Made,
+    New,
     Present,
     Replaced(PathBuf),
     Foreign(String),
@@ -27,7 +27,7 @@ pub enum Made {
 /// What became of a link that was to go.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Removed {
-    Removed,
+    Gone,
     Absent,
     Foreign(String),
 }
@@ -61,7 +61,7 @@ pub fn make(path: &Path, us: &Path) -> io::Result<Made> {
     let made = match look(path, us) {
         Place::Ours => return Ok(Made::Present),
         Place::Foreign(what) => return Ok(Made::Foreign(what)),
-        Place::Absent => Made::Made,
+        Place::Absent => Made::New,
         Place::OldOurs(old) => Made::Replaced(old),
     };
     let dir = path.parent().unwrap_or(Path::new("/"));
@@ -85,7 +85,7 @@ pub fn remove(path: &Path, us: &Path) -> io::Result<Removed> {
         Place::Foreign(what) => Ok(Removed::Foreign(what)),
         Place::Ours | Place::OldOurs(_) => {
             fs_err::remove_file(path)?;
-            Ok(Removed::Removed)
+            Ok(Removed::Gone)
         }
     }
 }
@@ -104,10 +104,10 @@ mod tests {
         fs_err::write(&us, "x").unwrap();
         let path = root.join("a/b/docker-buildx");
         assert_eq!(remove(&path, &us).unwrap(), Removed::Absent);
-        assert_eq!(make(&path, &us).unwrap(), Made::Made);
+        assert_eq!(make(&path, &us).unwrap(), Made::New);
         assert_eq!(make(&path, &us).unwrap(), Made::Present);
         assert_eq!(fs_err::read_link(&path).unwrap(), us);
-        assert_eq!(remove(&path, &us).unwrap(), Removed::Removed);
+        assert_eq!(remove(&path, &us).unwrap(), Removed::Gone);
         symlink("/gone/crossdock", &path).unwrap();
         assert_eq!(make(&path, &us).unwrap(), Made::Replaced("/gone/crossdock".into()));
         fs_err::remove_file(&path).unwrap();
