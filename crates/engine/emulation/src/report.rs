@@ -96,9 +96,11 @@ impl Host {
         (!names.is_empty()).then_some(names)
     }
 
-    /// Asks for every platform at the same time; the answers in the order of the platforms: the machine's own first.
+    /// Asks for every platform at the same time; the answers in the order of tonistiigi/binfmt: the machine's own first, but
+    /// not the 32-bit ones it also runs.
     fn each<T: Send>(&self, ask: impl Fn(&Platform, &'static Architecture) -> T + Sync) -> Vec<T> {
         let mut platforms = self.native();
+        platforms.retain(|platform| platform.architecture == self.platform().architecture);
         for (architecture, variant) in FOREIGN {
             let platform = Platform::new("linux", architecture, variant);
             if !platforms.contains(&platform) {

@@ -308,6 +308,8 @@ fn fill(spec: &mut ExecSpec, config: &ImageConfig, request: &RunRequest) {
         }
     }
     spec.cwd = request.cwd.clone().unwrap_or_else(|| own.working_dir.clone());
+    // A volume is the container's own directory here; programs rely on its being there.
+    spec.directories = own.volumes.keys().filter(|path| path.starts_with('/')).cloned().collect();
     spec.user = request.user.clone().unwrap_or_else(|| own.user.clone());
     spec.hostname.clone_from(&request.hostname);
     spec.extra_hosts.clone_from(&request.extra_hosts);
