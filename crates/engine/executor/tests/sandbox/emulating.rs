@@ -178,16 +178,20 @@ fn set_id_programs_give_their_rights(world: &World) {
         echo 'root::0:0:root:/root:/bin/sh' > /etc/passwd; echo 'ann::1000:1000:ann:/tmp:/bin/sh' >> /etc/passwd
         echo 'root::0:0:99999:7:::' > /etc/shadow
         rm /bin/su; cp /bin/busybox /bin/su; chmod 4755 /bin/su
-        cp /bin/busybox /tmp/closed; chmod 711 /tmp/closed; cp /bin/busybox /tmp/mine; chmod 700 /tmp/mine
+        cp /bin/busybox /bin/closed; chmod 711 /bin/closed; cp /bin/busybox /tmp/mine; chmod 700 /tmp/mine
         mkdir /tmp/hidden; cp /bin/busybox /tmp/hidden/x; chmod 700 /tmp/hidden
         printf '#!/bin/sh\nid -u; id -g; touch /made-by-root; /bin/uname -m\n' > /tmp/rooted; chmod 755 /tmp/rooted
         printf '#!/bin/sh\nid -u; /bin/su -c /tmp/rooted; /tmp/mine true; echo $?; /tmp/hidden/x true; echo $?' > /tmp/ann
         chmod 755 /tmp/ann; su ann -c /tmp/ann
         stat -c '%u' /made-by-root
+        mkdir /tmp/c; mv /bin/closed /tmp/c/busybox; su ann -c '/tmp/c/busybox true 2>/dev/null; echo $?'
     "#;
     for spec in emulated(world, "linux/arm64", script) {
         let ran = world.run(&spec);
-        assert_eq!(ran.text(), "1000\n0\n0\naarch64\n126\n126\n0", "{:?}: {ran:?}", means(&spec));
+        // Executable but not readable: the kernel's tables hand the emulator a descriptor, trace cannot.
+        let closed = if means(&spec) == EmulatorMeans::Trace { 126 } else { 0 };
+        let wanted = format!("1000\n0\n0\naarch64\n126\n126\n0\n{closed}");
+        assert_eq!(ran.text(), wanted, "{:?}: {ran:?}", means(&spec));
     }
 }
 
