@@ -35,6 +35,8 @@ pub struct Field {
     pub json: &'static str,
     /// Is it left out of the JSON when it is empty?
     pub omit_empty: bool,
+    /// A struct whose fields count as this one's, too (Go's embedding); in JSON they stand in its place.
+    pub embedded: bool,
     pub value: Data,
 }
 
@@ -42,17 +44,33 @@ impl Field {
     /// A field that is always in the JSON.
     #[must_use]
     pub fn new(name: &'static str, json: &'static str, value: impl Into<Data>) -> Self {
-        Self { name, json, omit_empty: false, value: value.into() }
+        Self { name, json, omit_empty: false, embedded: false, value: value.into() }
     }
 
     /// A field that is in the JSON when it holds something.
     #[must_use]
     pub fn optional(name: &'static str, json: &'static str, value: impl Into<Data>) -> Self {
-        Self { name, json, omit_empty: true, value: value.into() }
+        Self { name, json, omit_empty: true, embedded: false, value: value.into() }
+    }
+}
+
+impl Field {
+    /// An embedded struct.
+    #[must_use]
+    pub fn embedded(name: &'static str, value: Data) -> Self {
+        Self { name, json: "", omit_empty: false, embedded: true, value }
     }
 }
 
 impl Data {
+    /// The field of a struct, or of one embedded in it.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&Self> {
+        let Self::Struct { fields, .. } = self else { return None };
+        let own = fields.iter().find(|field| field.name == name).map(|field| &field.value);
+        own.or_else(|| fields.iter().filter(|field| field.embedded).find_map(|field| field.value.field(name)))
+    }
+
     /// Go's idea of emptiness: false, 0, "", nothing in it. Structs are never empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {

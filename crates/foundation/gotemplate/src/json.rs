@@ -1,6 +1,6 @@
 //! In: a value. Out: its JSON, as Go's encoder writes it. Never: a value read from JSON.
 
-use crate::data::Data;
+use crate::data::{Data, Field};
 use crate::print::float;
 
 /// How JSON is written.
@@ -45,12 +45,19 @@ fn write(out: &mut String, data: &Data, style: JsonStyle, depth: usize) {
             group(out, ('{', '}'), &entries, style, depth);
         }
         Data::Struct { fields, .. } => {
-            let fields: Vec<(Option<&str>, &Data)> = fields
-                .iter()
-                .filter(|field| !(field.json.is_empty() || field.omit_empty && field.value.is_empty()))
-                .map(|field| (Some(field.json), &field.value))
-                .collect();
-            group(out, ('{', '}'), &fields, style, depth);
+            let mut shown = Vec::new();
+            json_fields(fields, &mut shown);
+            group(out, ('{', '}'), &shown, style, depth);
+        }
+    }
+}
+
+fn json_fields<'d>(fields: &'d [Field], shown: &mut Vec<(Option<&'d str>, &'d Data)>) {
+    for field in fields {
+        match &field.value {
+            Data::Struct { fields, .. } if field.embedded => json_fields(fields, shown),
+            value if field.json.is_empty() || field.omit_empty && value.is_empty() => {}
+            value => shown.push((Some(field.json), value)),
         }
     }
 }

@@ -255,8 +255,8 @@ impl Machine<'_> {
                     }
                     None => return Ok(NOTHING),
                 },
-                Data::Struct { type_name, fields } => match fields.iter().find(|field| field.name == name) {
-                    Some(field) => &field.value,
+                Data::Struct { type_name, .. } => match at.field(name) {
+                    Some(value) => value,
                     None => return self.wrong(span, format!("can't evaluate field {name} in type {type_name}")),
                 },
                 Data::Nil => return self.wrong(span, format!("nil pointer evaluating interface {{}}.{name}")),
