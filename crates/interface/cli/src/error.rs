@@ -34,6 +34,8 @@ pub enum CliError {
     #[error(transparent)]
     Docker(#[from] crossdock_docker::DockerError),
     #[error(transparent)]
+    Builders(#[from] crossdock_builders::BuildersError),
+    #[error(transparent)]
     Register(#[from] crossdock_emulation::register::RegisterError),
     #[error("{cause}\nThis takes root: {command}\n{hint}")]
     NoRights { cause: crossdock_emulation::register::RegisterError, command: String, hint: &'static str },
