@@ -22,7 +22,7 @@ pub fn write_local(tar: &mut dyn Read, dir: &Path) -> Result<(), ExportError> {
     }
     let error = |source| ExportError::Write { dest: dir.display().to_string(), source };
     fs_err::create_dir_all(dir).map_err(error)?;
-    let options = ApplyOptions { format: Format::Plain, ids: IdPolicy::ClampTo0 };
+    let options = ApplyOptions { format: Format::Plain, ids: IdPolicy::Leave };
     apply_tar(&mut Reader::new(tar), dir, &[], options)
         .map_err(|source| error(std::io::Error::other(source.to_string())))?;
     Ok(())

@@ -22,6 +22,8 @@ pub enum IdPolicy {
     Keep,
     /// Everything belongs to 0 (a user namespace with one id); what this changes is counted.
     ClampTo0,
+    /// They are left as they come: everything new belongs to whoever writes (files for a user, outside of any snapshot).
+    Leave,
 }
 
 /// How often something was left out, and where first.
@@ -237,6 +239,7 @@ impl Placer {
     /// The owner to set; none when a new object has it already.
     fn owner(&mut self, dir: Within<'_>, path: &RootedPath, facts: &Facts<'_>) -> Option<(u32, u32)> {
         match (self.ids, facts.uid, facts.gid) {
+            (IdPolicy::Leave, _, _) => None,
             (_, 0, 0) => dir.inherits.then_some((0, 0)),
             (IdPolicy::Keep, uid, gid) => Some((uid, gid)),
             (IdPolicy::ClampTo0, _, _) => {
