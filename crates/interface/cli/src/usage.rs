@@ -52,7 +52,7 @@ const DOCKER_VERBS_MISSING: [&str; 34] = [
     "debug",
 ];
 /// Verbs of buildx that are not built here.
-const BUILDX_VERBS_MISSING: [&str; 7] = ["bake", "f", "dap", "debug", "dial-stdio", "history", "policy"];
+const BUILDX_VERBS_MISSING: [&str; 8] = ["bake", "f", "dap", "debug", "dial-stdio", "du", "history", "policy"];
 
 /// A command line that was refused.
 #[derive(Debug, Clone)]
@@ -263,14 +263,22 @@ fn allowed(error: &clap::Error) -> String {
 }
 
 fn hint(error: &clap::Error, kind: ContextKind) -> String {
-    context(error, kind).map_or_else(String::new, |near| format!(" (did you mean {near}?)"))
+    let typed = context(error, ContextKind::InvalidSubcommand).or_else(|| context(error, ContextKind::InvalidArg));
+    let typed = typed.map_or(0, |word| word.len());
+    let near = match error.get(kind) {
+        Some(ContextValue::String(near)) => Some(near),
+        // Of several the one as long as what was typed; of those the word itself, not its alias.
+        Some(ContextValue::Strings(near)) => {
+            near.iter().min_by_key(|near| (near.len().abs_diff(typed), std::cmp::Reverse(near.len())))
+        }
+        _ => None,
+    };
+    near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"))
 }
 
 fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
     match error.get(kind)? {
         ContextValue::String(text) => Some(text.clone()),
-        // Of several suggestions the longest is the word itself, not its alias.
-        ContextValue::Strings(texts) => texts.iter().max_by_key(|text| text.len()).cloned(),
         _ => None,
     }
 }

@@ -24,36 +24,48 @@ use choice::Chosen;
 const NO_DEFAULT_LOAD: &str = "BUILDX_NO_DEFAULT_LOAD";
 
 /// Whether, and into which engine, a result is wanted.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Wish {
-    /// `--load`, or `-o type=docker` without a dest.
-    pub asked: bool,
-    /// The builder belongs to a Docker context and nothing says where else the result goes.
-    pub implied: bool,
-    /// The builder's context; the current one for builders that have none.
-    pub context: Option<String>,
+    /// `--load`, or `-o type=docker` without a dest; else the builder belongs to a Docker context, and nothing says
+    /// where else the result goes.
+    asked: bool,
+    endpoint: Endpoint,
 }
 
 impl Wish {
-    /// What flags and builder wish for.
+    /// What flags and builder wish for; `None` when nothing is to be loaded. `context` is the one the builder belongs
+    /// to, if it does. Asked before the build: a context that does not exist is an error at once.
     ///
     /// # Errors
-    /// When Docker's configuration cannot be read.
-    pub fn of(session: &Session, args: &BuildArgs, outputs: &[OutputSpec]) -> Result<Self, CliError> {
-        let context = builder_context(session, args.builder.as_deref())?;
+    /// When Docker's configuration cannot be read, or names no engine.
+    pub fn of(
+        session: &Session,
+        args: &BuildArgs,
+        outputs: &[OutputSpec],
+        context: Option<&str>,
+    ) -> Result<Option<Self>, CliError> {
         let without_dest = |spec: &OutputSpec| spec.kind == OutputKind::Docker && spec.dest.is_none();
+        let asked = args.load || outputs.iter().any(without_dest);
         let to_store = outputs.is_empty() || outputs.iter().any(|spec| spec.kind == OutputKind::Image);
         let off = std::env::var(NO_DEFAULT_LOAD).is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
-        Ok(Self {
-            asked: args.load || outputs.iter().any(without_dest),
-            implied: context.is_some() && to_store && !off,
-            context,
-        })
+        if !asked && (off || !to_store) {
+            return Ok(None);
+        }
+        let docker = session.docker();
+        let context = match context {
+            Some(context) => context.to_owned(),
+            None if asked => docker.context_name()?,
+            None => return Ok(None),
+        };
+        Ok(Some(Self { asked, endpoint: docker.endpoint_of(&context)? }))
     }
 }
 
 /// The context the builder of this build belongs to; `None` for builders somebody made.
-fn builder_context(session: &Session, flag: Option<&str>) -> Result<Option<String>, CliError> {
+///
+/// # Errors
+/// When Docker's configuration cannot be read.
+pub fn context_of_builder(session: &Session, flag: Option<&str>) -> Result<Option<String>, CliError> {
     let docker = session.docker();
     let variable = std::env::var("BUILDX_BUILDER").ok().filter(|name| !name.is_empty());
     let Some(name) = flag.map(str::to_owned).or(variable) else { return Ok(Some(docker.context_name()?)) };
@@ -84,24 +96,17 @@ impl Loaded {
 /// # Errors
 /// When an engine is there and does not take the image, or one that was chosen by name does not answer.
 pub fn after_build(
-    session: &Session,
     engine: &Engine,
     report: &BuildReport,
-    wish: &Wish,
+    wish: Option<&Wish>,
     progress: &Progress,
 ) -> Result<Option<Loaded>, CliError> {
-    let Some(image) = report.image.as_ref().filter(|_| wish.asked || wish.implied) else { return Ok(None) };
-    let docker = session.docker();
-    let context = match &wish.context {
-        Some(context) => context.clone(),
-        None => docker.context_name()?,
-    };
-    let endpoint = docker.endpoint_of(&context)?;
+    let (Some(image), Some(wish)) = (&report.image, wish) else { return Ok(None) };
     let stop = engine.clone();
-    match EngineApi::find(&endpoint, CancelCheck::new(move || stop.is_cancelled())) {
+    match EngineApi::find(&wish.endpoint, CancelCheck::new(move || stop.is_cancelled())) {
         Ok(Answer::Engine(api)) => load(engine, &api, image, progress).map(Some),
-        Ok(Answer::Nobody(_)) if is_everybodys(&endpoint) => Ok(None),
-        Ok(Answer::Nobody(error)) | Err(error) => unusable(&endpoint, wish, error).map(|()| None),
+        Ok(Answer::Nobody(_)) if is_everybodys(&wish.endpoint) => Ok(None),
+        Ok(Answer::Nobody(error)) | Err(error) => unusable(wish, error).map(|()| None),
     }
 }
 
@@ -111,12 +116,12 @@ fn is_everybodys(endpoint: &Endpoint) -> bool {
 }
 
 /// An engine that was chosen and cannot be used stops a command that asked for it; others hear of it.
-fn unusable(endpoint: &Endpoint, wish: &Wish, error: DockerError) -> Result<(), CliError> {
+fn unusable(wish: &Wish, error: DockerError) -> Result<(), CliError> {
     if matches!(error, DockerError::Cancelled) {
         return Err(CliError::Cancelled);
     }
-    if wish.asked && !is_everybodys(endpoint) {
-        return Err(CliError::NotLoaded { host: endpoint.host.clone(), source: Box::new(error.into()) });
+    if wish.asked && !is_everybodys(&wish.endpoint) {
+        return Err(CliError::NotLoaded { host: wish.endpoint.host.clone(), source: Box::new(error.into()) });
     }
     say(&format!("WARNING: {error}: the image was not loaded into that engine; it is kept in the local store"));
     Ok(())

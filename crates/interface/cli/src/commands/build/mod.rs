@@ -31,10 +31,13 @@ pub fn run(session: &Session, args: &BuildArgs) -> Result<(), CliError> {
     let grants = Grants::of(args)?;
     let inputs = context::inputs(args)?;
     let request = request::request(session, args, &grants, &inputs)?;
-    let builder = Builder { name: "default".to_owned(), driver: "embedded".to_owned() };
+    let chosen = super::builders::for_build(session, args.builder.as_deref())?;
+    let builder = Builder { name: chosen.name.clone(), driver: chosen.driver_shown().to_owned() };
     if let Some(question) = super::call::question(args)? {
         return super::call::run(&request, question, &inputs.shown, mode, &builder);
     }
+    let context = load_engine::context_of_builder(session, args.builder.as_deref())?;
+    let wish = load_engine::Wish::of(session, args, &request.outputs, context.as_deref())?;
     if let Some(path) = &args.iidfile {
         outputs::remove_old(path)?;
     }
@@ -42,9 +45,8 @@ pub fn run(session: &Session, args: &BuildArgs) -> Result<(), CliError> {
     let display = Display::start(mode, &builder);
     let progress = Progress::new(Arc::clone(&display) as Arc<dyn crossdock_progress::Sink>);
     let outcome = Build::run(&engine, &request, &progress);
-    let wish = load_engine::Wish::of(session, args, &request.outputs)?;
     let loaded =
-        outcome.as_ref().ok().map(|report| load_engine::after_build(session, &engine, report, &wish, &progress));
+        outcome.as_ref().ok().map(|report| load_engine::after_build(&engine, report, wish.as_ref(), &progress));
     let trace = display.finish();
     summary::print(mode, &trace, outcome.is_err());
     let report = outcome
