@@ -68,7 +68,10 @@ impl Annotation {
         if key.is_empty() {
             return Err(ListError::AnnotationText(format!("{text:?}: the key is empty")));
         }
-        types.split(',').map(|kind| Ok(Self { target: target(kind)?, key: key.to_owned(), value: value.to_owned() })).collect()
+        types
+            .split(',')
+            .map(|kind| Ok(Self { target: target(kind)?, key: key.to_owned(), value: value.to_owned() }))
+            .collect()
     }
 }
 
@@ -76,7 +79,8 @@ fn target(kind: &str) -> Result<Target, ListError> {
     let (word, platform) = match kind.split_once('[') {
         None => (kind, None),
         Some((word, rest)) => {
-            let text = rest.strip_suffix(']').ok_or_else(|| ListError::AnnotationText(format!("{kind:?}: ] is missing")))?;
+            let text =
+                rest.strip_suffix(']').ok_or_else(|| ListError::AnnotationText(format!("{kind:?}: ] is missing")))?;
             let platform: Result<Platform, _> = text.parse();
             (word, Some(platform.map_err(|error| ListError::AnnotationText(error.to_string()))?))
         }
@@ -152,7 +156,8 @@ pub fn combine(parts: &[Part], wish: &Wish) -> Result<Combined, ListError> {
         && (media_type::is_index(&only.descriptor.media_type) || !wish.prefer_index)
     {
         let plain = Descriptor::new(only.descriptor.media_type.clone(), only.descriptor.digest, only.raw.len() as u64);
-        let entries = if media_type::is_index(&plain.media_type) { kept } else { vec![(plain.clone(), only.place.clone())] };
+        let entries =
+            if media_type::is_index(&plain.media_type) { kept } else { vec![(plain.clone(), only.place.clone())] };
         return Ok(Combined { descriptor: plain, raw: only.raw.clone(), entries, annotations_ignored: false });
     }
     let mut entries = kept;
@@ -223,7 +228,8 @@ fn filtered(entries: &[(Descriptor, Place)], wanted: &[Platform]) -> Result<Vec<
     for one in wanted {
         if !entries.iter().any(|(entry, _)| platform(entry).as_ref() == Some(one)) {
             let images = entries.iter().filter(|(entry, _)| !entry.is_attestation());
-            let available: Vec<String> = images.filter_map(|(entry, _)| platform(entry)).map(|p| p.to_string()).collect();
+            let available: Vec<String> =
+                images.filter_map(|(entry, _)| platform(entry)).map(|p| p.to_string()).collect();
             let name = entries.first().map_or_else(String::new, |(_, place)| place.shown());
             return Err(ListError::NoSuchPlatform { name, wanted: one.to_string(), available: available.join(", ") });
         }
@@ -232,7 +238,8 @@ fn filtered(entries: &[(Descriptor, Place)], wanted: &[Platform]) -> Result<Vec<
     let kept: Vec<String> =
         entries.iter().filter(|(entry, _)| is_wanted(entry)).map(|(entry, _)| entry.digest.to_string()).collect();
     let of_kept = |entry: &Descriptor| {
-        entry.is_attestation() && entry.annotations.get("vnd.docker.reference.digest").is_some_and(|of| kept.contains(of))
+        entry.is_attestation()
+            && entry.annotations.get("vnd.docker.reference.digest").is_some_and(|of| kept.contains(of))
     };
     Ok(entries.iter().filter(|(entry, _)| is_wanted(entry) || of_kept(entry)).cloned().collect())
 }

@@ -81,7 +81,11 @@ fn platforms(
     Ok(platforms)
 }
 
-fn image(library: &Library<'_>, found: &Found, raw: bytes::Bytes) -> Result<Option<(Data, Option<Platform>)>, ListError> {
+fn image(
+    library: &Library<'_>,
+    found: &Found,
+    raw: bytes::Bytes,
+) -> Result<Option<(Data, Option<Platform>)>, ListError> {
     let bad = |source| ListError::Document { name: found.place.shown(), source };
     let manifest = Manifest::parse(raw).map_err(bad)?;
     let raw = library.blob(&found.place, &manifest.view.config, "image config", MANIFEST_SIZE_MAX)?;
@@ -143,7 +147,11 @@ fn single(name: &Reference, manifest: Data, mut one: OnePlatform) -> Data {
         Field::optional("Manifest", "manifest", manifest),
         Field::optional("Image", "image", one.image.take()),
         Field::new("SBOM", "", sbom(&mut one).unwrap_or_else(|| nothing("imagetools.sbomStub", "SPDX"))),
-        Field::new("Provenance", "", provenance(&mut one).unwrap_or_else(|| nothing("imagetools.provenanceStub", "SLSA"))),
+        Field::new(
+            "Provenance",
+            "",
+            provenance(&mut one).unwrap_or_else(|| nothing("imagetools.provenanceStub", "SLSA")),
+        ),
     ];
     Data::Struct { type_name: "imagetools.tplInput", fields }
 }
@@ -194,7 +202,13 @@ fn descriptor(type_name: &'static str, from: &Descriptor) -> Data {
 }
 
 fn platform_data(platform: &Platform) -> Data {
-    platform_fields(&platform.architecture, &platform.os, &platform.os_version, &platform.os_features, &platform.variant)
+    platform_fields(
+        &platform.architecture,
+        &platform.os,
+        &platform.os_version,
+        &platform.os_features,
+        &platform.variant,
+    )
 }
 
 fn platform_fields(architecture: &str, os: &str, os_version: &str, os_features: &[String], variant: &str) -> Data {
@@ -210,10 +224,10 @@ fn platform_fields(architecture: &str, os: &str, os_version: &str, os_features: 
 
 /// An image config as the image specification's Go type holds it: what Docker adds is not in it.
 fn image_data(view: &ImageConfigView) -> Data {
-    let platform =
-        platform_fields(&view.architecture, &view.os, &view.os_version, &view.os_features, &view.variant);
+    let platform = platform_fields(&view.architecture, &view.os, &view.os_version, &view.os_features, &view.variant);
     let diff_ids: Vec<Data> = view.rootfs.diff_ids.iter().map(|id| Data::from(id.to_string())).collect();
-    let rootfs = vec![Field::new("Type", "type", view.rootfs.kind.as_str()), Field::new("DiffIDs", "diff_ids", diff_ids)];
+    let rootfs =
+        vec![Field::new("Type", "type", view.rootfs.kind.as_str()), Field::new("DiffIDs", "diff_ids", diff_ids)];
     let history: Vec<Data> = view.history.iter().map(history_data).collect();
     let fields = vec![
         Field::optional("Created", "created", view.created.as_ref().map(time)),
@@ -260,7 +274,8 @@ fn history_data(step: &History) -> Data {
 /// A time: RFC 3339 in JSON, Go's own form in text.
 fn time(at: &Timestamp) -> Data {
     let text = at.to_string();
-    let shown = text.strip_suffix('Z').map_or_else(|| text.clone(), |utc| format!("{} +0000 UTC", utc.replacen('T', " ", 1)));
+    let shown =
+        text.strip_suffix('Z').map_or_else(|| text.clone(), |utc| format!("{} +0000 UTC", utc.replacen('T', " ", 1)));
     Data::Shown { text: shown, json: serde_json::Value::String(text) }
 }
 

@@ -89,8 +89,11 @@ impl ListEntry {
 
     fn read(path: &Path) -> Result<Self, ListError> {
         let bad = |reason: String| ListError::BadFile { path: path.to_owned(), reason };
-        let text = fs_err::read_to_string(path)
-            .map_err(|source| ListError::File { action: "read", path: path.to_owned(), source })?;
+        let text = fs_err::read_to_string(path).map_err(|source| ListError::File {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
         let read: Read = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
         let reference: Reference = read.reference.parse().map_err(|error| bad(format!("Ref: {error}")))?;
         let is_docker = read.schema2.is_some();
@@ -161,7 +164,8 @@ impl DockerLists {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(file(error)),
         };
-        let mut files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>().map_err(file)?;
+        let mut files =
+            entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>().map_err(file)?;
         files.sort();
         Ok(Some(files))
     }
@@ -254,7 +258,6 @@ fn list_name(dir: &str, images: &[ListEntry]) -> Option<Reference> {
     let port = domain.rsplit_once('-').filter(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
     let domain = port.map_or_else(|| domain.to_owned(), |(host, port)| format!("{host}:{port}"));
     // The last `-` that leaves a tag: `app-1.0-rc` reads as `app:1.0-rc` before `app-1.0:rc`.
-    path.match_indices('-').find_map(|(at, _)| {
-        written(&format!("{domain}/{}:{}", path[..at].replace('_', "/"), &path[at + 1..]))
-    })
+    path.match_indices('-')
+        .find_map(|(at, _)| written(&format!("{domain}/{}:{}", path[..at].replace('_', "/"), &path[at + 1..])))
 }

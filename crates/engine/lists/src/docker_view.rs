@@ -9,17 +9,17 @@ use crate::{ListEntry, ListError};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct List<'a> {
+struct List {
     schema_version: u32,
     media_type: &'static str,
-    manifests: Vec<Image<'a>>,
+    manifests: Vec<Image>,
 }
 
 /// Key order of the distribution library.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Image<'a> {
-    media_type: &'a str,
+struct Image {
+    media_type: String,
     size: u64,
     digest: BlobDigest,
     platform: Platform,
@@ -35,13 +35,13 @@ pub(crate) struct ListDocument {
 pub(crate) fn list_document(descriptors: &[&Descriptor]) -> ListDocument {
     let is_oci = descriptors.first().is_some_and(|first| first.media_type == media_type::OCI_MANIFEST);
     let kind = if is_oci { media_type::OCI_INDEX } else { media_type::DOCKER_INDEX };
-    let image = |descriptor: &&'_ Descriptor| Image {
-        media_type: "",
-        size: descriptor.size,
-        digest: descriptor.digest,
-        platform: descriptor.platform.clone().unwrap_or_else(|| Platform::new("", "", "")),
+    let image = |one: &&'_ Descriptor| Image {
+        media_type: one.media_type.clone(),
+        size: one.size,
+        digest: one.digest,
+        platform: one.platform.clone().unwrap_or_else(|| Platform::new("", "", "")),
     };
-    let manifests = descriptors.iter().map(|one| Image { media_type: &one.media_type, ..image(one) }).collect();
+    let manifests = descriptors.iter().map(image).collect();
     let list = List { schema_version: 2, media_type: kind, manifests };
     let text = serde_json::to_string(&list).expect("a list has only string keys");
     let raw = Bytes::from(indent(&compact(&text, true), "   "));

@@ -35,7 +35,9 @@ pub enum ListError {
     NoImages { name: String },
     #[error("{name} is not an image: its media type is {media_type}")]
     NotAnImage { name: String, media_type: String },
-    #[error("manifest entry for image has unsupported os/arch combination: {os}/{arch}; the nearest valid is {nearest}")]
+    #[error(
+        "manifest entry for image has unsupported os/arch combination: {os}/{arch}; the nearest valid is {nearest}"
+    )]
     Platform { os: String, arch: String, nearest: String },
     #[error(
         "manifest {0} must have an OS and Architecture to be pushed to a registry: `manifest annotate --os linux --arch amd64 LIST {0}` says them"

@@ -68,9 +68,10 @@ impl Library<'_> {
         match source {
             Source::Name(name) => self.named(name),
             Source::Layout { dir, tag, digest } => layout_image(dir, tag.as_deref(), *digest),
-            Source::Digest(digest) => {
-                Err(ListError::NoRepository { source_name: digest.to_string(), why: "a digest alone names no repository" })
-            }
+            Source::Digest(digest) => Err(ListError::NoRepository {
+                source_name: digest.to_string(),
+                why: "a digest alone names no repository",
+            }),
             Source::Descriptor(given) => Err(ListError::NoRepository {
                 source_name: given.digest.to_string(),
                 why: "a descriptor names no repository",
@@ -112,7 +113,13 @@ impl Library<'_> {
     ///
     /// # Errors
     /// When it is not there, larger than the limit, or not what its digest says.
-    pub fn blob(&self, place: &Place, descriptor: &Descriptor, what: &'static str, limit_bytes: u64) -> Result<Bytes, ListError> {
+    pub fn blob(
+        &self,
+        place: &Place,
+        descriptor: &Descriptor,
+        what: &'static str,
+        limit_bytes: u64,
+    ) -> Result<Bytes, ListError> {
         if descriptor.size > limit_bytes {
             let (digest, size_bytes) = (descriptor.digest, descriptor.size);
             return Err(ListError::TooLarge { what, digest, name: place.shown(), size_bytes, limit_bytes });
@@ -163,8 +170,11 @@ impl Library<'_> {
 /// The image of a layout: by digest, by tag, or the only one.
 fn layout_image(dir: &Path, tag: Option<&str>, digest: Option<BlobDigest>) -> Result<Found, ListError> {
     // Relative paths would mean something else when the list is pushed from elsewhere.
-    let dir = &fs_err::canonicalize(dir)
-        .map_err(|source| ListError::File { action: "open layout", path: dir.to_owned(), source })?;
+    let dir = &fs_err::canonicalize(dir).map_err(|source| ListError::File {
+        action: "open layout",
+        path: dir.to_owned(),
+        source,
+    })?;
     let wrong = |reason: String| ListError::Layout { path: dir.clone(), reason };
     let raw = read_file(&dir.join("index.json"), MANIFEST_SIZE_MAX)?;
     let index = Index::parse(raw).map_err(|source| ListError::Document { name: dir.display().to_string(), source })?;
@@ -213,8 +223,7 @@ fn names_of(entries: &[Descriptor]) -> String {
 fn media_type_of(raw: &[u8]) -> String {
     let document: serde_json::Value = serde_json::from_slice(raw).unwrap_or_default();
     let said = document.get("mediaType").and_then(|value| value.as_str()).map(str::to_owned);
-    let implied =
-        if document.get("manifests").is_some() { media_type::OCI_INDEX } else { media_type::OCI_MANIFEST };
+    let implied = if document.get("manifests").is_some() { media_type::OCI_INDEX } else { media_type::OCI_MANIFEST };
     said.unwrap_or_else(|| implied.to_owned())
 }
 

@@ -138,9 +138,14 @@ impl<'a> Lists<'a> {
         Ok(vec![self.image(reference, descriptor, found.raw.clone(), &found.place)?])
     }
 
-    fn images_of_index(&self, found: &Found, reference: &dyn Fn(BlobDigest, bool) -> Reference) -> Result<Vec<Chosen>, ListError> {
+    fn images_of_index(
+        &self,
+        found: &Found,
+        reference: &dyn Fn(BlobDigest, bool) -> Reference,
+    ) -> Result<Vec<Chosen>, ListError> {
         let name = found.place.shown();
-        let index = Index::parse(found.raw.clone()).map_err(|source| ListError::Document { name: name.clone(), source })?;
+        let index =
+            Index::parse(found.raw.clone()).map_err(|source| ListError::Document { name: name.clone(), source })?;
         // An index that was pulled is kept here with some of its images only.
         let is_kept = matches!(found.place, Place::Kept(_));
         let mut images: Vec<&Descriptor> = Vec::new();
@@ -162,12 +167,19 @@ impl<'a> Lists<'a> {
         Ok(chosen)
     }
 
-    fn image(&self, reference: Reference, mut descriptor: Descriptor, raw: bytes::Bytes, place: &Place) -> Result<Chosen, ListError> {
+    fn image(
+        &self,
+        reference: Reference,
+        mut descriptor: Descriptor,
+        raw: bytes::Bytes,
+        place: &Place,
+    ) -> Result<Chosen, ListError> {
         let name = reference.to_string();
         if !media_type::is_manifest(&descriptor.media_type) {
             return Err(ListError::NotAnImage { name, media_type: descriptor.media_type });
         }
-        let complete = descriptor.platform.as_ref().is_some_and(|known| !known.os.is_empty() && !known.architecture.is_empty());
+        let complete =
+            descriptor.platform.as_ref().is_some_and(|known| !known.os.is_empty() && !known.architecture.is_empty());
         if !complete {
             let manifest = Manifest::parse(raw.clone()).map_err(|source| ListError::Document { name, source })?;
             let from_config = self.library.config_platform(place, &manifest)?;
@@ -213,8 +225,12 @@ impl<'a> Lists<'a> {
         let fits = |entry: &ListEntry| match Source::parse(text) {
             Ok(Source::Name(name)) => {
                 entry.reference == name
-                    || (name.digest().is_none() && name.name() == entry.reference.name() && name.tag() == entry.reference.tag())
-                    || (name.digest().is_some() && name.digest() == entry.reference.digest() && name.name() == entry.reference.name())
+                    || (name.digest().is_none()
+                        && name.name() == entry.reference.name()
+                        && name.tag() == entry.reference.tag())
+                    || (name.digest().is_some()
+                        && name.digest() == entry.reference.digest()
+                        && name.name() == entry.reference.name())
             }
             Ok(Source::Digest(digest)) => entry.descriptor.digest == digest,
             Ok(Source::Layout { dir, .. }) => {
@@ -331,7 +347,12 @@ impl<'a> Lists<'a> {
         }
         let document = document_of(&entries);
         let digest = document.descriptor.digest;
-        put(&self.library, PushDocument { descriptor: document.descriptor, raw: document.raw }, std::slice::from_ref(&target), step)?;
+        put(
+            &self.library,
+            PushDocument { descriptor: document.descriptor, raw: document.raw },
+            std::slice::from_ref(&target),
+            step,
+        )?;
         remembered.pushed = Some(digest);
         self.memory.put(&target, &remembered)?;
         Ok((target, digest))

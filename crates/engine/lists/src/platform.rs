@@ -18,8 +18,8 @@ const PAIRS: [(&str, &[&str]); 19] = [
     (
         "linux",
         &[
-            "386", "amd64", "arm", "arm64", "arm64be", "armbe", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc",
-            "ppc64", "ppc64le", "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64",
+            "386", "amd64", "arm", "arm64", "arm64be", "armbe", "loong64", "mips", "mips64", "mips64le", "mipsle",
+            "ppc", "ppc64", "ppc64le", "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64",
         ],
     ),
     ("nacl", &["386", "amd64p32", "arm"]),

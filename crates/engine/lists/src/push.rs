@@ -11,8 +11,8 @@ use crossdock_oci::{Descriptor, ImageConfig, Index, MANIFEST_SIZE_MAX, Manifest,
 use crossdock_progress::Step;
 use crossdock_registry::PushSource;
 
-use crate::library::{Library, Place, layout_path};
 use crate::ListError;
+use crate::library::{Library, Place, layout_path};
 
 /// A document to be in a repository, with what it names.
 #[derive(Debug, Clone)]
@@ -35,7 +35,13 @@ impl Library<'_> {
         self.gather_to(place, descriptor, into, DEPTH_MAX)
     }
 
-    fn gather_to(&self, place: &Place, descriptor: &Descriptor, into: &mut Vec<Pushing>, depth: usize) -> Result<(), ListError> {
+    fn gather_to(
+        &self,
+        place: &Place,
+        descriptor: &Descriptor,
+        into: &mut Vec<Pushing>,
+        depth: usize,
+    ) -> Result<(), ListError> {
         if into.iter().any(|known| known.descriptor.digest == descriptor.digest) {
             return Ok(());
         }
@@ -61,7 +67,12 @@ impl Library<'_> {
 ///
 /// # Errors
 /// Those of the registries; a blob nobody holds.
-pub fn bring(library: &Library<'_>, documents: &[Pushing], repository: &Reference, step: &Step) -> Result<(), ListError> {
+pub fn bring(
+    library: &Library<'_>,
+    documents: &[Pushing],
+    repository: &Reference,
+    step: &Step,
+) -> Result<(), ListError> {
     let mut image = PushImage::default();
     for document in documents {
         if let Some(manifest) = &document.manifest {
@@ -81,7 +92,12 @@ pub fn bring(library: &Library<'_>, documents: &[Pushing], repository: &Referenc
 }
 
 /// Blobs of a layout go up from its files, with no copy in the store.
-fn from_layout(library: &Library<'_>, dir: &Path, manifest: &Manifest, repository: &Reference) -> Result<(), ListError> {
+fn from_layout(
+    library: &Library<'_>,
+    dir: &Path,
+    manifest: &Manifest,
+    repository: &Reference,
+) -> Result<(), ListError> {
     for blob in manifest.view.layers.iter().chain([&manifest.view.config]) {
         let path = layout_path(dir, blob.digest);
         let open = || -> io::Result<Box<dyn Read + Send>> { Ok(Box::new(fs_err::File::open(&path)?)) };
@@ -110,7 +126,12 @@ fn origins(store: &Store, image: &LocalImage, manifest: &Manifest, blob: &Descri
 ///
 /// # Errors
 /// Those of the registry.
-pub(crate) fn put(library: &Library<'_>, document: PushDocument, names: &[Reference], step: &Step) -> Result<(), ListError> {
+pub(crate) fn put(
+    library: &Library<'_>,
+    document: PushDocument,
+    names: &[Reference],
+    step: &Step,
+) -> Result<(), ListError> {
     let image = PushImage { blobs: Vec::<PushBlob>::new(), manifests: Vec::new(), target: Some(document) };
     let from = PushFrom { store: library.store, lease: library.lease };
     push(library.client, from, &image, names, false, step)?;

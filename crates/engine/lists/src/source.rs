@@ -73,8 +73,8 @@ impl Source {
             })?));
         }
         if text.starts_with('{') {
-            let given = serde_json::from_str(text)
-                .map_err(|source| ListError::Descriptor { text: text.to_owned(), source })?;
+            let given =
+                serde_json::from_str(text).map_err(|source| ListError::Descriptor { text: text.to_owned(), source })?;
             return Ok(Self::Descriptor(Box::new(given)));
         }
         if Path::new(text).join("index.json").is_file() {

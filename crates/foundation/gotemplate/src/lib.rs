@@ -61,6 +61,27 @@ impl Template {
         run::run(&self.source, &self.nodes, data, options)
     }
 
+    /// Does the template name this field anywhere?
+    #[must_use]
+    pub fn names_field(&self, name: &str) -> bool {
+        parse::any(&self.nodes, &|arg| match &arg.kind {
+            parse::ArgKind::Field(path) | parse::ArgKind::Variable(_, path) | parse::ArgKind::Pipe(_, path) => {
+                path.iter().any(|part| part == name)
+            }
+            _ => false,
+        })
+    }
+
+    /// Does the template use a value as a whole (`{{json .}}`, `{{.}}`), so that any field may matter?
+    #[must_use]
+    pub fn uses_whole(&self) -> bool {
+        parse::any(&self.nodes, &|arg| match &arg.kind {
+            parse::ArgKind::Dot => true,
+            parse::ArgKind::Variable(_, path) => path.is_empty(),
+            _ => false,
+        })
+    }
+
     /// Does the template begin with printing exactly this field, as `{{.Manifest}}`?
     #[must_use]
     pub fn begins_with_field(&self, name: &str) -> bool {

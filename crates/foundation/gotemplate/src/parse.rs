@@ -83,6 +83,21 @@ impl Pipe {
     }
 }
 
+/// Is there an operand the test holds for?
+pub fn any(nodes: &[Node], test: &dyn Fn(&Arg) -> bool) -> bool {
+    fn in_pipe(pipe: &Pipe, test: &dyn Fn(&Arg) -> bool) -> bool {
+        pipe.commands
+            .iter()
+            .flat_map(|command| &command.args)
+            .any(|arg| test(arg) || matches!(&arg.kind, ArgKind::Pipe(inner, _) if in_pipe(inner, test)))
+    }
+    nodes.iter().any(|node| match node {
+        Node::Action(pipe) => in_pipe(pipe, test),
+        Node::Branch { pipe, then, other, .. } => in_pipe(pipe, test) || any(then, test) || any(other, test),
+        Node::Text(_) | Node::Break | Node::Continue => false,
+    })
+}
+
 /// Actions and parentheses inside of each other.
 const MAX_DEPTH: usize = 100;
 

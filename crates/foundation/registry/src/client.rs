@@ -99,6 +99,17 @@ impl Client {
         Self { inner: Arc::new(Inner { network, cancelled: self.inner.cancelled.clone() }) }
     }
 
+    /// A client that may speak to these hosts without TLS, or with a certificate nobody vouches for (`--insecure`).
+    #[must_use]
+    pub fn allowing_insecure<'h>(&self, hosts: impl IntoIterator<Item = &'h str>) -> Self {
+        let mut config = self.inner.network.config.clone();
+        for host in hosts {
+            config.allow_insecure(host);
+        }
+        let network = Network::new(config, self.inner.network.credentials.clone(), None);
+        Self { inner: Arc::new(Inner { network, cancelled: self.inner.cancelled.clone() }) }
+    }
+
     /// The credentials it uses.
     pub fn credentials(&self) -> &Credentials {
         &self.inner.network.credentials

@@ -28,6 +28,8 @@ pub enum CliError {
     #[error(transparent)]
     Platform(#[from] crossdock_oci::PlatformError),
     #[error(transparent)]
+    List(#[from] crossdock_lists::ListError),
+    #[error(transparent)]
     Output(#[from] crossdock_exporter::SpecError),
     #[error("{0}")]
     Container(#[source] crossdock_containers::ContainerError),

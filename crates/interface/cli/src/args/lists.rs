@@ -34,8 +34,10 @@ pub enum ManifestVerb {
 #[derive(Debug, Args)]
 #[command(override_usage = "docker manifest create MANIFEST_LIST MANIFEST [MANIFEST...]")]
 pub struct ListCreateArgs {
+    /// Name of the list
     #[arg(value_name = "MANIFEST_LIST")]
     pub list: String,
+    /// Images: names, digests, oci-layout://DIR[:tag][@digest]; an index stands for all its images
     #[arg(value_name = "MANIFEST", required = true)]
     pub manifests: Vec<String>,
     /// Add to a list that is there
@@ -107,26 +109,46 @@ pub struct ListRmArgs {
 /// `manifest prune`
 #[derive(Debug, Args)]
 pub struct ListPruneArgs {
-    /// Remove all local lists
+    /// Remove all local lists, those that were not pushed, too
     #[arg(short, long)]
     pub all: bool,
+    /// Nothing is asked: this flag changes nothing
+    #[arg(short, long, hide = true)]
+    pub force: bool,
 }
 
 /// `imagetools create`
 #[derive(Debug, Args)]
 pub struct CreateArgs {
-    /// Images to join: names with tag or digest
+    /// Images to join: names, digests, oci-layout://DIR[:tag][@digest]
+    #[arg(value_name = "SOURCE")]
     pub sources: Vec<String>,
     /// Name of the index, may be given several times
     #[arg(short, long = "tag", value_name = "NAME[:TAG]")]
     pub tags: Vec<String>,
+    /// File with a source: a name, a digest or a descriptor in JSON
+    #[arg(short, long = "file", value_name = "FILE")]
+    pub files: Vec<String>,
     /// Add to the index that is there
     #[arg(long)]
     pub append: bool,
     /// Show the index, push nothing
     #[arg(long)]
     pub dry_run: bool,
-    #[arg(long, default_value = "auto")]
+    /// Annotation: index:KEY=VALUE or manifest-descriptor[PLATFORM]:KEY=VALUE
+    #[arg(long = "annotation", value_name = "TYPE:KEY=VALUE")]
+    pub annotations: Vec<String>,
+    /// Only the images of these platforms
+    #[arg(short, long = "platform", value_name = "PLATFORM")]
+    pub platforms: Vec<String>,
+    /// Put a single image into an index instead of copying it as it is
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub prefer_index: bool,
+    /// Write the descriptor of the result to a file
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<String>,
+    /// Progress: auto, none, plain, rawjson, tty
+    #[arg(long, default_value = "auto", value_name = "FORMAT")]
     pub progress: String,
 }
 
@@ -137,6 +159,7 @@ pub struct RegistryInspectArgs {
     /// Show the bytes as they are
     #[arg(long)]
     pub raw: bool,
-    #[arg(long, hide = true)]
+    /// Go template over .Name, .Manifest, .Image, .SBOM and .Provenance
+    #[arg(long, value_name = "TEMPLATE")]
     pub format: Option<String>,
 }

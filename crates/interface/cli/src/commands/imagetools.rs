@@ -1,211 +1,199 @@
-//! In: `imagetools create|inspect`. Out: an index in a registry, or what a registry holds, in buildx's words. Never: a layer moved through this machine when the registry can mount it.
+//! In: `imagetools create|inspect`. Out: an index in registries, or what a registry holds, in buildx's words. Never: a layer moved through this machine when the registry can mount it.
 
-use crossdock_build::{BuildError, Engine};
+use std::sync::Arc;
+
+use crossdock_build::Engine;
 use crossdock_exporter::push::{PushFrom, PushImage, document, push};
-use crossdock_oci::media_type::{self, Family};
-use crossdock_oci::{Descriptor, ImageConfig, Index, IndexView, Manifest, Platform, Reference};
+use crossdock_gotemplate::{JsonStyle, Options, Template};
+use crossdock_lists::combine::{Annotation, Combined, Wish, combine, find};
+use crossdock_lists::details::{Needs, value};
+use crossdock_lists::{Found, Library, ListError, Place, Source, bring, show};
+use crossdock_oci::Reference;
+use crossdock_progress::{Progress, Sink, Step};
 
-use super::engine;
-use super::transfer::shown;
+use super::{engine, platforms};
 use crate::args::lists::{CreateArgs, RegistryInspectArgs};
-use crate::error::{CliError, result};
-
-/// One manifest of the index to be made, and where it is.
-struct Entry {
-    descriptor: Descriptor,
-    manifest: Manifest,
-    from: Reference,
-}
+use crate::error::{CliError, result, say};
+use crate::progress::{Builder, Display, Mode};
 
 /// `imagetools create`
 pub fn create(args: &CreateArgs) -> Result<(), CliError> {
-    if args.sources.is_empty() && !args.append {
+    if args.sources.is_empty() && args.files.is_empty() {
         return Err(CliError::Usage("no sources specified: name the images to join".to_owned()));
     }
+    if args.tags.is_empty() && !args.dry_run {
+        return Err(CliError::Usage("can't push with no tags specified, please set --tag or --dry-run".to_owned()));
+    }
+    let mode = Mode::parse(&args.progress).ok_or_else(|| {
+        CliError::Usage(format!("invalid progress mode {:?}: auto, none, plain, rawjson or tty", args.progress))
+    })?;
     let tags = args
         .tags
         .iter()
         .map(|tag| tag.parse::<Reference>().map(|name| name.tagged_or_latest()))
         .collect::<Result<Vec<_>, _>>()?;
-    let Some(first) = tags.first().cloned() else {
-        return Err(CliError::Usage("can't push with no tags specified, please set --tag or --dry-run".to_owned()));
-    };
+    let mut annotations = Vec::new();
+    for text in &args.annotations {
+        annotations.extend(Annotation::parse(text)?);
+    }
+    let wish = Wish { annotations, prefer_index: args.prefer_index, platforms: platforms(&args.platforms)? };
+    let sources = sources(args, &tags)?;
     let engine = engine()?;
-    let mut sources = Vec::new();
-    if args.append {
-        sources.push(first);
+    let lease = engine.store().lease()?;
+    let library = Library { client: engine.client(), store: engine.store(), lease: &lease };
+    let combined = combine(&find(&library, &sources, &tags)?, &wish)?;
+    if combined.annotations_ignored {
+        say(
+            "WARNING: annotations are left out: every image is of Docker's media types, and Docker's manifest lists have none",
+        );
     }
-    for source in &args.sources {
-        sources.push(source.parse::<Reference>()?.tagged_or_latest());
-    }
-    let mut entries: Vec<Entry> = Vec::new();
-    for source in &sources {
-        for entry in entries_of(&engine, source)? {
-            if !entries.iter().any(|known| known.descriptor.digest == entry.descriptor.digest) {
-                entries.push(entry);
-            }
-        }
-    }
-    let index = join(&entries);
     if args.dry_run {
-        result(&String::from_utf8_lossy(&index.raw));
+        result(&String::from_utf8_lossy(&combined.raw));
         return Ok(());
     }
-    publish(&engine, &tags, &entries, &index)
-}
-
-/// The manifests a source stands for: those of an index, or itself with its config's platform.
-fn entries_of(engine: &Engine, source: &Reference) -> Result<Vec<Entry>, CliError> {
-    let client = engine.client();
-    let resolved = client.resolve(source)?;
-    let bad = |error| CliError::from(BuildError::document(source, error));
-    if !media_type::is_index(&resolved.descriptor.media_type) {
-        let manifest = Manifest::parse(resolved.bytes).map_err(bad)?;
-        let platform = config_platform(engine, source, &manifest)?;
-        let descriptor = Descriptor { platform, ..resolved.descriptor };
-        return Ok(vec![Entry { descriptor, manifest, from: source.clone() }]);
+    publish(&engine, &library, &tags, &combined, mode)?;
+    match &args.metadata_file {
+        Some(path) => write_metadata(path, &combined, &args.tags),
+        None => Ok(()),
     }
-    let index = Index::parse(resolved.bytes).map_err(bad)?;
-    let mut entries = Vec::new();
-    for descriptor in &index.view.manifests {
-        let raw = client.fetch_manifest(&source.name_only(), descriptor)?;
-        let manifest = Manifest::parse(raw).map_err(bad)?;
-        entries.push(Entry { descriptor: descriptor.clone(), manifest, from: source.clone() });
+}
+
+/// Sources in their order: what is there already, those of files, those of the command line.
+fn sources(args: &CreateArgs, tags: &[Reference]) -> Result<Vec<Source>, CliError> {
+    let mut sources = Vec::new();
+    if args.append {
+        sources.extend(tags.first().cloned().map(Source::Name));
     }
-    Ok(entries)
+    for path in &args.files {
+        let text = fs_err::read_to_string(path).map_err(|source| CliError::File {
+            action: "read",
+            path: path.clone(),
+            source,
+        })?;
+        sources.push(Source::parse(text.trim())?);
+    }
+    for text in &args.sources {
+        sources.push(Source::parse(text)?);
+    }
+    Ok(sources)
 }
 
-fn config_platform(engine: &Engine, source: &Reference, manifest: &Manifest) -> Result<Option<Platform>, CliError> {
-    let mut raw = Vec::new();
-    engine.client().fetch_blob(&source.name_only(), &manifest.view.config, &mut raw, &mut |_, _| {})?;
-    Ok(ImageConfig::parse(raw.into()).ok().and_then(|config| config.view.platform()))
-}
-
-/// Docker's list type only when every entry is a Docker manifest (spec/engine.md §11).
-fn join(entries: &[Entry]) -> Index {
-    let all_docker =
-        entries.iter().all(|entry| media_type::family(&entry.descriptor.media_type) == Some(Family::Docker));
-    let family = if all_docker && !entries.is_empty() { Family::Docker } else { Family::Oci };
-    Index::write(IndexView {
-        schema_version: 2,
-        media_type: Some(family.index().to_owned()),
-        artifact_type: None,
-        manifests: entries
-            .iter()
-            .map(|entry| Descriptor { urls: Vec::new(), data: None, ..entry.descriptor.clone() })
-            .collect(),
-        subject: None,
-        annotations: std::collections::BTreeMap::new(),
-    })
-}
-
-fn publish(engine: &Engine, tags: &[Reference], entries: &[Entry], index: &Index) -> Result<(), CliError> {
-    let lease = engine.store().lease()?;
-    shown(false, |progress| {
-        let mut names: Vec<Reference> = tags.iter().map(Reference::name_only).collect();
-        names.dedup();
-        for name in names {
-            let step = progress.step(&format!("[internal] pushing {}", name.familiar()));
-            let mut image =
-                PushImage { target: Some(document(index.descriptor(), index.raw.clone())), ..PushImage::default() };
-            for entry in entries {
-                // Within one repository everything is there already.
-                if entry.from.name() != name.name() {
-                    step.log(
-                        1,
-                        format!(
-                            "copying {} from {} to {}\n",
-                            entry.descriptor.digest,
-                            entry.from.familiar(),
-                            name.familiar()
-                        )
-                        .as_bytes(),
-                    );
-                    image.add_manifest(&entry.manifest, &|_| vec![entry.from.name()]);
-                    image.manifests.push(document(
-                        Descriptor { platform: None, ..entry.descriptor.clone() },
-                        entry.manifest.raw.clone(),
-                    ));
-                }
-            }
-            let of_name: Vec<Reference> = tags.iter().filter(|tag| tag.name() == name.name()).cloned().collect();
-            for tag in &of_name {
-                step.log(1, format!("pushing {} to {}\n", index.digest(), tag.familiar()).as_bytes());
-            }
-            let from = PushFrom { store: engine.store(), lease: &lease };
-            let outcome = push(engine.client(), from, &image, &of_name, false, &step).map_err(BuildError::from);
-            match &outcome {
-                Ok(_) => step.done(),
-                Err(error) => step.failed(&error.to_string()),
-            }
-            outcome?;
+fn publish(
+    engine: &Engine,
+    library: &Library<'_>,
+    tags: &[Reference],
+    combined: &Combined,
+    mode: Mode,
+) -> Result<(), CliError> {
+    let display = Display::start(mode, &Builder { name: "default".to_owned(), driver: "embedded".to_owned() });
+    let progress = Progress::new(Arc::clone(&display) as Arc<dyn Sink>);
+    let mut repositories: Vec<Reference> = Vec::new();
+    for name in tags.iter().map(Reference::name_only) {
+        if !repositories.contains(&name) {
+            repositories.push(name);
         }
-        Ok::<(), BuildError>(())
-    })?;
+    }
+    let mut outcome = Ok(());
+    for repository in &repositories {
+        let step = progress.step(&format!("[internal] pushing {repository}"));
+        outcome = publish_to(engine, library, repository, tags, combined, &step);
+        match &outcome {
+            Ok(()) => step.done(),
+            Err(error) => step.failed(&error.to_string()),
+        }
+        if outcome.is_err() {
+            break;
+        }
+    }
+    display.finish();
+    Ok(outcome?)
+}
+
+fn publish_to(
+    engine: &Engine,
+    library: &Library<'_>,
+    repository: &Reference,
+    tags: &[Reference],
+    combined: &Combined,
+    step: &Step,
+) -> Result<(), ListError> {
+    let mut documents = Vec::new();
+    for (entry, place) in &combined.entries {
+        step.log(1, format!("copying {} from {} to {repository}\n", entry.digest, place.shown()).as_bytes());
+        // Within one repository everything is there already.
+        if !matches!(place, Place::Registry(name) if name.name() == repository.name()) {
+            library.gather(place, entry, &mut documents)?;
+        }
+    }
+    bring(library, &documents, repository, step)?;
+    let names: Vec<Reference> = tags.iter().filter(|tag| tag.name() == repository.name()).cloned().collect();
+    for tag in &names {
+        step.log(1, format!("pushing {} to {tag}\n", combined.descriptor.digest).as_bytes());
+    }
+    let image =
+        PushImage { target: Some(document(combined.descriptor.clone(), combined.raw.clone())), ..PushImage::default() };
+    let from = PushFrom { store: library.store, lease: library.lease };
+    push(engine.client(), from, &image, &names, false, step).map_err(ListError::from)?;
     Ok(())
+}
+
+/// The keys of build's metadata file that an index has (spec/cli.md §1.5).
+fn write_metadata(path: &str, combined: &Combined, names: &[String]) -> Result<(), CliError> {
+    let metadata = serde_json::json!({
+        "containerimage.descriptor": combined.descriptor,
+        "containerimage.digest": combined.descriptor.digest,
+        "image.name": names.join(","),
+    });
+    let text = serde_json::to_vec_pretty(&metadata).expect("metadata has only string keys");
+    fs_err::write(path, text).map_err(|source| CliError::File { action: "write", path: path.to_owned(), source })
 }
 
 /// `imagetools inspect`
 pub fn inspect(args: &RegistryInspectArgs) -> Result<(), CliError> {
-    if args.format.is_some() {
-        return Err(CliError::NotYet {
-            flag: "imagetools inspect --format".to_owned(),
-            why: "use --raw and a JSON tool",
-        });
+    if args.raw && args.format.is_some() {
+        return Err(CliError::Usage("format and raw cannot be used together".to_owned()));
     }
-    let name: Reference = args.name.parse::<Reference>()?.tagged_or_latest();
+    let template = args.format.as_deref().filter(|text| !text.is_empty()).map(Template::parse).transpose();
+    let template = template.map_err(ListError::from)?;
+    let source = Source::parse(&args.name)?;
+    let name = match &source {
+        Source::Name(name) => name.clone(),
+        Source::Layout { .. } => Reference::repository("layout", "image")?,
+        _ => return Err(CliError::Usage(format!("{}: name the repository, too: NAME@DIGEST", args.name))),
+    };
     let engine = engine()?;
-    let (descriptor, raw) = find(&engine, &name)?;
+    let lease = engine.store().lease()?;
+    let library = Library { client: engine.client(), store: engine.store(), lease: &lease };
+    let found = library.find(&source).map_err(|error| match error {
+        ListError::Registry(error) if error.is_not_found() => ListError::NotThere(name.to_string()),
+        other => other,
+    })?;
     if args.raw {
-        use std::io::Write;
-        let write = std::io::stdout().write_all(&raw);
-        return write.map_err(|source| CliError::File { action: "write", path: "standard output".to_owned(), source });
+        return write(&found.raw);
     }
-    show(&name, &descriptor, &raw)
+    let text = match &template {
+        Some(template) if !template.begins_with_field("Manifest") => rendered(&library, &name, &found, template)?,
+        _ => show::text(&name, &found)?,
+    };
+    write(text.as_bytes())
 }
 
-/// What the registry has; names built here that no registry knows are shown from the local store.
-fn find(engine: &Engine, name: &Reference) -> Result<(Descriptor, bytes::Bytes), CliError> {
-    let images = engine.images();
-    let local = images.get(name)?;
-    match engine.client().resolve(name) {
-        Ok(resolved) => Ok((resolved.descriptor, resolved.bytes)),
-        Err(error) => match local {
-            Some(image) => {
-                let raw = images.document("image", &image.row.target, &name.familiar())?;
-                Ok((image.row.target, raw))
-            }
-            None => Err(error.into()),
-        },
-    }
+fn rendered(library: &Library<'_>, name: &Reference, found: &Found, template: &Template) -> Result<String, CliError> {
+    // What a template does not speak of is not fetched.
+    let attestations = template.names_field("SBOM") || template.names_field("Provenance");
+    let images = template.names_field("Image") || template.uses_whole();
+    let data = value(library, name, found, Needs { images, attestations })?;
+    let options = Options { missing_key_is_error: false, json: JsonStyle::INDENTED };
+    Ok(template.render(&data, &options).map_err(ListError::from)?)
 }
 
-fn show(name: &Reference, descriptor: &Descriptor, raw: &bytes::Bytes) -> Result<(), CliError> {
-    result(&format!("Name:      {name}"));
-    result(&format!("MediaType: {}", descriptor.media_type));
-    result(&format!("Digest:    {}", descriptor.digest));
-    if !media_type::is_index(&descriptor.media_type) {
-        return Ok(());
+/// The bytes and nothing behind them. A reader that went away ends nothing.
+fn write(bytes: &[u8]) -> Result<(), CliError> {
+    use std::io::Write;
+    match std::io::stdout().write_all(bytes) {
+        Err(source) if source.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::File { action: "write", path: "standard output".to_owned(), source })
+        }
+        _ => Ok(()),
     }
-    let index = Index::parse(raw.clone()).map_err(|error| CliError::from(BuildError::document(name, error)))?;
-    result("           ");
-    result("Manifests: ");
-    for (at, entry) in index.view.manifests.iter().enumerate() {
-        if at > 0 {
-            result("               ");
-        }
-        result(&format!("  Name:        {}", name.with_digest(entry.digest)));
-        result(&format!("  MediaType:   {}", entry.media_type));
-        if let Some(platform) = &entry.platform {
-            result(&format!("  Platform:    {platform}"));
-        }
-        if !entry.annotations.is_empty() {
-            result("  Annotations: ");
-            let width = entry.annotations.keys().map(String::len).max().unwrap_or(0) + 1;
-            for (key, value) in &entry.annotations {
-                result(&format!("    {:<width$} {value}", format!("{key}:")));
-            }
-        }
-    }
-    Ok(())
 }
