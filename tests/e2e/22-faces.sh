@@ -356,11 +356,38 @@ shim_builds() {
   ok "docker -D build"
 }
 
+# --config DIR holds for everything that reads Docker's configuration, -H and -c for what asks for an engine.
+globals() {
+  local open=$REGISTRY
+  start_registry auth
+  mkdir -p "$T/config-login" "$T/config-none"
+  printf '{"auths":{"%s":{"auth":"%s"}}}' "$REGISTRY" "$(printf 'tester:open sesame' | base64)" > "$T/config-login/config.json"
+  mine "$T/config-login" "$T/config-none"
+  shim --config "$T/config-none" build -t "$REGISTRY/faces:1" --push app
+  fails "--config without a login" "faces"
+  shim --config "$T/config-login" build -t "$REGISTRY/faces:1" --push app
+  ok "--config with a login, docker build"
+  shim DOCKER_CONFIG="$T/config-none" --config="$T/config-login" buildx build -t "$REGISTRY/faces:2" --push app
+  ok "--config is stronger than DOCKER_CONFIG, docker buildx build"
+  shim --config "$T/config-login" buildx imagetools inspect "$REGISTRY/faces:2"
+  ok "--config, docker buildx imagetools"
+  x --config "$T/config-login" build -t "$REGISTRY/faces:3" --push app
+  ok "--config, crossdock build"
+  shim -H "unix://$T/no.sock" build --load -t engine:1 app
+  fails "-H with an engine that is not there" "unix://$T/no.sock"
+  shim -c nowhere build --load -t engine:1 app
+  fails "-c with a context that is not there" 'context "nowhere": context not found'
+  shim images
+  check_match "its result is kept all the same" '^engine +1' "$OUT"
+  REGISTRY=$open
+}
+
 scenario() {
   busybox_registry
   links
   shim_words
   shim_builds
+  globals
   if [ "$WHO" = root ]; then
     "$REPO/scripts/peers" "$PEERS"
     client

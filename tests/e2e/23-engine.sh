@@ -11,7 +11,7 @@ write_inside() {
   cat > "$T/share/inside" <<'X'
 exec 2>&1
 containerd=$1
-export HOME=/run/home DOCKER_CONFIG=/run/home/.docker CROSSDOCK_STATE_DIR=/share/state-$containerd BUILDKIT_PROGRESS=plain
+export HOME=/run/home DOCKER_CONFIG=/run/home/.docker CROSSDOCK_STATE_DIR=/share/state-$containerd CROSSDOCK_CONFIG=/share/config.toml BUILDKIT_PROGRESS=plain
 unset DOCKER_BUILDKIT
 work=/share/engine-$containerd
 mkdir -p $HOME $work
@@ -67,6 +67,16 @@ line one-layer-big "$(grep -cE 'layer [0-9a-f]{12} .*MB' last)"
 line one-layer-said "$(grep -E 'layer [0-9a-f]{12}' last | grep -c 'already there')"
 try one-layer-run docker run --rm --network none app:3
 
+# A base that only its registry has whole; two loads at once.
+moved lazy docker build -t lazy:1 /share/lazy
+try lazy-run docker run --rm --network none lazy:1 cat /lazy
+docker build -q -t at-once:1 --build-arg MORE=first /share/app >/dev/null 2>&1 &
+docker build -q -t at-once:2 --build-arg MORE=second /share/app >/dev/null 2>&1 &
+wait %+ %-
+try at-once-1 docker run --rm --network none at-once:1
+try at-once-2 docker run --rm --network none at-once:2
+try zstd sh -c 'docker buildx build -q -o type=image,compression=zstd,force-compression=true -t zstd:1 /share/app >/dev/null && docker run --rm --network none zstd:1'
+
 moved several docker buildx build --platform linux/amd64,linux/arm64 -t multi:1 --load /share/plain
 line several-said "$(grep -F 'loaded linux/amd64' last)"
 try several-run docker run --rm --network none multi:1 cat /arch
@@ -97,6 +107,12 @@ mkdir -p /share/denied-$containerd && chown 4711 /share/denied-$containerd
 env -u DOCKER_HOST HOME=/share/denied-$containerd CROSSDOCK_STATE_DIR=/share/denied-$containerd/state DOCKER_CONFIG=/share/denied-$containerd/docker \
   setpriv --reuid 4711 --regid 4711 --clear-groups /share/crossdock build --load -t denied:1 /share/plain >last 2>&1
 line denied "$? $(grep WARNING last)"
+
+# An engine that says nothing can be given up.
+kill -STOP ${pids[0]}
+timeout --preserve-status -s INT -k 20 3 /share/crossdock build --load -t silent:1 /share/plain >last 2>&1
+line silent "$? $(tail -n 1 last)"
+kill -CONT ${pids[0]}
 
 # An engine in another network cannot pull from us: it is sent an archive. It is reached by a context.
 engine two unshare --net
@@ -144,6 +160,11 @@ beside() { # true|false
   # Only the older store tells of layers it has.
   [ "$1" = true ] || expect one-layer-said '[1-9]'
   expect one-layer-run 'app on x86_64 and yes'
+  expect lazy 'pull tag untag'
+  expect lazy-run 'from a registry'
+  expect at-once-1 'app on x86_64 and first'
+  expect at-once-2 'app on x86_64 and second'
+  expect zstd 'app on x86_64'
   expect several 'pull tag untag'
   expect several-said 'loaded linux/amd64 into unix:///run/one.sock; linux/arm64 stay in the local store .*'
   expect several-run 'amd64'
@@ -162,6 +183,7 @@ beside() { # true|false
   expect nobody-load '1 ERROR: failed to load into the engine at unix:///run/nobody.sock: .*'
   expect nobody '0 WARNING: .*unix:///run/nobody.sock.*kept in the local store'
   expect denied '0 WARNING: .*[Pp]ermission denied.*kept in the local store'
+  expect silent '130 ERROR: .*context canceled'
   expect far 'kept sha256:[0-9a-f]* \(far:1\)'
   expect far-run 'app on x86_64'
   expect far-how 'far:1'
@@ -178,8 +200,11 @@ beside() { # true|false
 scenario() {
   local arch
   mkdir -p "$T/share/app" "$T/share/plain"
-  cp "$WORK/crossdock" "$T/share/crossdock"
-  busybox_layout >/dev/null
+  busybox_registry
+  cp "$WORK/crossdock" "$WORK/config.toml" "$T/share/"
+  mkdir "$T/share/lazy"
+  printf 'FROM busybox\nCOPY --link lazy /lazy\n' > "$T/share/lazy/Dockerfile"
+  printf 'from a registry\n' > "$T/share/lazy/lazy"
   for arch in amd64 arm64; do
     cp "$CACHE/busybox/root-$arch.tar" "$T/share/plain/"
   done
