@@ -66,7 +66,7 @@ impl Row {
     fn of_node(view: &NodeView, in_table: bool, no_trunc: bool) -> Self {
         let branch = if in_table { BRANCH } else { "" };
         let words = platforms::marked(&view.fixed, &view.found);
-        let platforms = if no_trunc { words.join(", ") } else { platforms::grouped(&words) };
+        let platforms = if no_trunc || !in_table { words.join(", ") } else { platforms::grouped(&words) };
         Self {
             name: format!("{branch}{}", view.name),
             driver_endpoint: format!("{branch}{}", view.endpoint),

@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn flags_of_daemons() {
-        let none = BTreeMap::new();
+        let (none, no_options) = (BTreeMap::new(), BTreeMap::new());
         let of = |typed: &str, driver: &Driver, options: &[(&str, &str)]| {
             flags(Some(typed), driver, &map(options), &none).unwrap().unwrap_or_default()
         };
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(of(security, &Driver::DockerContainer, &[("network", "host")]).len(), 3);
         assert_eq!(of(ALLOW_HOST_NETWORK, &Driver::DockerContainer, &[("network", "host")]).len(), 1);
         let config = BTreeMap::from([(CONFIG_NAME.to_owned(), b"insecure-entitlements = [\"network.host\"]".to_vec())]);
-        assert_eq!(flags(None, &Driver::Kubernetes, &none, &config).unwrap(), None);
-        assert!(matches!(flags(Some("'a"), &Driver::Remote, &none, &none), Err(BuildersError::Flags(_))));
+        assert_eq!(flags(None, &Driver::Kubernetes, &no_options, &config).unwrap(), None);
+        assert!(matches!(flags(Some("'a"), &Driver::Remote, &no_options, &none), Err(BuildersError::Flags(_))));
     }
 }
