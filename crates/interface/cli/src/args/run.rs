@@ -5,7 +5,10 @@ use clap::{ArgAction, Args};
 /// `run`, `create`
 #[derive(Debug, Args)]
 // `-h` is the container's host name, as with Docker.
-#[command(disable_help_flag = true)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "crossdock run|create [OPTIONS] IMAGE [COMMAND] [ARG...]"
+)]
 pub struct RunArgs {
     /// Platform of the image to run (default: the host's)
     #[arg(long)]
@@ -153,7 +156,7 @@ pub struct RunArgs {
     #[arg(long, action = ArgAction::Help)]
     pub help: Option<bool>,
     /// Image, command and arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE [COMMAND")]
+    #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE")]
     pub words: Vec<String>,
 }
 
