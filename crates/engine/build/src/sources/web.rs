@@ -91,7 +91,9 @@ impl Steps {
     }
 
     fn fetch_file(&self, vertex: &Vertex, wish: &Wish<'_>) -> Result<LayerId, BuildError> {
-        let key = format!("http/{}", BlobDigest::of(wish.url.as_bytes()).hex());
+        // Bytes of a known checksum and those of today are remembered apart.
+        let checksum = wish.checksum.map_or_else(String::new, |checksum| format!("/{checksum}"));
+        let key = format!("http/{}{checksum}", BlobDigest::of(wish.url.as_bytes()).hex());
         self.recipes.alone(&key, || {
             let page = self.page(&key)?;
             // Who knows the digest needs nobody's word.
