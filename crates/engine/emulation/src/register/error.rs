@@ -59,8 +59,6 @@ pub enum EntryError {
 /// The words Go has for an error of the kernel: `invalid argument`.
 pub(crate) fn words(error: &io::Error) -> String {
     let text = error.to_string();
-    // What fs_err says before the cause is said by the caller already.
-    let text = error.raw_os_error().map_or(text, |code| io::Error::from_raw_os_error(code).to_string());
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
@@ -87,7 +85,63 @@ fn write_hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// The cause below fs_err's words.
+/// Without fs_err's words, which the caller says in its own: it keeps no more of the cause than its kind.
 pub(crate) fn bare(error: io::Error) -> io::Error {
-    error.raw_os_error().map_or(error, io::Error::from_raw_os_error)
+    if error.raw_os_error().is_some() { error } else { error.kind().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write_error(errno: rustix::io::Errno) -> String {
+        EntryError::Write {
+            interpreter: PathBuf::from("/usr/bin/qemu-riscv64"),
+            register: PathBuf::from("/proc/sys/fs/binfmt_misc/register"),
+            source: errno.into(),
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn refusals_read_as_those_of_the_original() {
+        let text = write_error(rustix::io::Errno::INVAL);
+        assert!(
+            text.starts_with(
+                "cannot register \"/usr/bin/qemu-riscv64\" to /proc/sys/fs/binfmt_misc/register: \
+                 write /proc/sys/fs/binfmt_misc/register: invalid argument; kernels before 4.8"
+            ),
+            "{text}"
+        );
+        let text = write_error(rustix::io::Errno::NOENT);
+        assert!(text.contains("binfmt_misc/register: no such file or directory; the interpreter"), "{text}");
+        assert!(write_error(rustix::io::Errno::EXIST).ends_with("register: file exists"));
+        let path = PathBuf::from("/proc/sys/fs/binfmt_misc/register");
+        let text = RegisterError::NotMounted { path: path.clone() }.to_string();
+        assert!(text.starts_with("ENOENT opening /proc/sys/fs/binfmt_misc/register is it mounted?"), "{text}");
+        let text = RegisterError::NotPermitted { path: path.clone() };
+        assert_eq!(text.to_string(), "EPERM opening /proc/sys/fs/binfmt_misc/register check permissions?");
+        assert!(text.is_permission() && !RegisterError::ReadOnly { path }.is_permission());
+    }
+
+    #[test]
+    fn causes_are_said_in_short_words() {
+        let error = bare(rustix::io::Errno::PERM.into());
+        assert_eq!(words(&error), "operation not permitted");
+        let directory = tempfile::tempdir().unwrap();
+        let error = bare(fs_err::write(directory.path().join("none/file"), "").unwrap_err());
+        assert_eq!((error.kind(), words(&error).as_str()), (io::ErrorKind::NotFound, "entity not found"));
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_mounted_names_the_module() {
+        let mount = |errno: rustix::io::Errno| RegisterError::Mount {
+            directory: PathBuf::from("/proc/sys/fs/binfmt_misc"),
+            source: errno.into(),
+        };
+        let text = mount(rustix::io::Errno::NODEV).to_string();
+        assert!(text.contains("at /proc/sys/fs/binfmt_misc: no such device; load the kernel's module"), "{text}");
+        assert!(mount(rustix::io::Errno::PERM).is_permission());
+        assert!(!mount(rustix::io::Errno::PERM).to_string().contains("modprobe"));
+    }
 }

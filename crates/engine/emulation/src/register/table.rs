@@ -1,11 +1,13 @@
 //! In: the mount point of binfmt_misc. Out: entries added to it and removed from it. Never: an entry touched that nobody named.
 
-use std::io::{self, Write as _};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, UnmountFlags};
 
-use super::error::{RegisterError, bare};
+use super::error::RegisterError;
 use super::line::Line;
 use crate::registered::TableState;
 
@@ -52,13 +54,12 @@ impl Table {
     fn check(&self) -> Result<(), RegisterError> {
         use rustix::io::Errno;
         let path = self.register_path();
-        let Err(error) = fs_err::OpenOptions::new().write(true).open(&path) else { return Ok(()) };
-        let source = bare(error);
-        Err(match source.raw_os_error().map(Errno::from_raw_os_error) {
-            Some(Errno::NOENT) => RegisterError::NotMounted { path },
-            Some(Errno::PERM | Errno::ACCESS) => RegisterError::NotPermitted { path },
-            Some(Errno::ROFS) => RegisterError::ReadOnly { path },
-            _ => RegisterError::Open { path, source },
+        let Err(errno) = open(&path) else { return Ok(()) };
+        Err(match errno {
+            Errno::NOENT => RegisterError::NotMounted { path },
+            Errno::PERM | Errno::ACCESS => RegisterError::NotPermitted { path },
+            Errno::ROFS => RegisterError::ReadOnly { path },
+            other => RegisterError::Open { path, source: other.into() },
         })
     }
 
@@ -82,9 +83,7 @@ impl Table {
     /// # Errors
     /// What the kernel says, without words of ours.
     pub fn add(&self, line: &Line) -> io::Result<()> {
-        let mut file = fs_err::OpenOptions::new().write(true).open(self.register_path()).map_err(bare)?;
-        // One write is one registration.
-        file.write_all(line.to_string().as_bytes()).map_err(bare)
+        put(&self.register_path(), line.to_string().as_bytes())
     }
 
     /// Removes an entry.
@@ -92,8 +91,7 @@ impl Table {
     /// # Errors
     /// What the kernel says, without words of ours.
     pub fn remove(&self, name: &str) -> io::Result<()> {
-        let mut file = fs_err::OpenOptions::new().write(true).open(self.directory.join(name)).map_err(bare)?;
-        file.write_all(b"-1").map_err(bare)
+        put(&self.directory.join(name), b"-1")
     }
 
     /// Unmounts what [`Table::open`] mounted, unless there are entries, which would go with it.
@@ -110,5 +108,19 @@ impl Table {
         rustix::mount::unmount(&self.directory, UnmountFlags::empty())
             .map_err(|source| RegisterError::Unmount { directory: self.directory, source: source.into() })?;
         Ok(Closed::AsFound)
+    }
+}
+
+/// Opens a file of the table for writing, with the kernel's own word on failure.
+fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// One write is one command to the table.
+fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = open(path)?;
+    match rustix::io::write(&file, bytes)? {
+        written if written == bytes.len() => Ok(()),
+        _ => Err(io::ErrorKind::WriteZero.into()),
     }
 }
