@@ -314,11 +314,11 @@ real_image() {
   magic=$(sed 's/../\\x&/g' <<<"$ARM64_MAGIC")
   # shellcheck disable=SC2001
   mask=$(sed 's/../\\x&/g' <<<"$ARM64_MASK")
-  dockerfile "$T/real" 'FROM busybox' 'COPY qemu-aarch64 binfmt /usr/bin/' 'ENTRYPOINT ["/usr/bin/binfmt"]'
+  dockerfile "$T/real" 'FROM busybox' 'COPY qemu-aarch64 binfmt /usr/bin/' 'ENTRYPOINT ["/usr/bin/binfmt"]' 'VOLUME /made/here'
   cp "$CACHE/emulators/qemu-aarch64-static" "$T/real/qemu-aarch64"
   cat > "$T/real/binfmt" <<S
 #!/bin/sh
-echo "the real one: \$*"
+[ -d /made/here ] && echo "the real one: \$*"
 [ "\$1" != --install ] || printf '%s' ':qemu-aarch64:M::$magic:$mask:/usr/bin/qemu-aarch64:CF' > $TABLE/register
 S
   chmod 755 "$T/real/binfmt"
