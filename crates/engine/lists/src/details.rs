@@ -40,7 +40,7 @@ pub fn value(library: &Library<'_>, name: &Reference, found: &Found, needs: Need
         if needs.images && media_type::is_manifest(&found.descriptor.media_type) {
             one.image = image(library, found, found.raw.clone())?.map(|(image, _)| image);
         }
-        let manifest = descriptor("v1.Descriptor", &Descriptor { platform: None, ..found.descriptor.clone() });
+        let manifest = descriptor("interface {}", &Descriptor { platform: None, ..found.descriptor.clone() });
         return Ok(single(name, manifest, one));
     }
     let index = Index::parse(found.raw.clone()).map_err(bad)?;
@@ -194,7 +194,7 @@ fn descriptor(type_name: &'static str, from: &Descriptor) -> Data {
         Field::new("Size", "size", from.size),
         Field::optional("URLs", "urls", texts(&from.urls)),
         Field::optional("Annotations", "annotations", words(&from.annotations)),
-        Field::optional("Data", "data", from.data.clone()),
+        Field::optional("Data", "data", from.data.clone().map_or_else(|| Data::List(Vec::new()), Data::Text)),
         Field::optional("Platform", "platform", from.platform.as_ref().map(platform_data)),
         Field::optional("ArtifactType", "artifactType", from.artifact_type.clone().unwrap_or_default()),
     ];

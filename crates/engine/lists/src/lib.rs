@@ -27,3 +27,6 @@ pub use library::{Found, Library, Place};
 pub use lists::{Annotation, KnownList, Lists, PushState};
 pub use push::{Pushing, bring};
 pub use source::Source;
+
+#[cfg(test)]
+mod tests;
