@@ -75,8 +75,8 @@ fn ending(path: &[u8]) -> Ending {
 }
 
 fn last_word(path: &[u8]) -> Vec<u8> {
-    let words = path.split(|byte| *byte == b'/').filter(|word| !word.is_empty() && *word != b".");
-    words.last().map(<[u8]>::to_vec).unwrap_or_default()
+    let mut words = path.split(|byte| *byte == b'/').filter(|word| !word.is_empty() && *word != b".");
+    words.next_back().map(<[u8]>::to_vec).unwrap_or_default()
 }
 
 /// Copies out of a container; `to: None` writes a tar to standard output.
@@ -95,8 +95,7 @@ pub fn copy_out(
     let image = engine.prepare(&container.config.image, &lease, &Progress::silent())?;
     let layers = container.layers(&image);
     let end = ending(from.as_bytes());
-    let request =
-        LookRequest { layers: layers.clone(), path: from.as_bytes().to_vec(), follow: follow || end.slash };
+    let request = LookRequest { layers: layers.clone(), path: from.as_bytes().to_vec(), follow: follow || end.slash };
     let missing = || ContainerError::NoSuchPath { name: container.config.name.clone(), path: from.to_owned() };
     let found = engine.keeper().look(&request, engine.stopping())?.ok_or_else(missing)?;
     let is_directory = found.kind == LookedKind::Directory;
@@ -218,8 +217,7 @@ pub fn copy_in(
 }
 
 fn clean(path: &[u8], shown: &str) -> Result<RootedPath, ContainerError> {
-    RootedPath::parse(path)
-        .map_err(|error| ContainerError::Copy { path: shown.to_owned(), reason: error.to_string() })
+    RootedPath::parse(path).map_err(|error| ContainerError::Copy { path: shown.to_owned(), reason: error.to_string() })
 }
 
 fn joined(base: &RootedPath, name: &[u8], shown: &str) -> Result<RootedPath, ContainerError> {
@@ -409,8 +407,7 @@ fn append_one(
         mtime: Mtime { seconds: status.mtime(), nanoseconds },
         xattrs: BTreeMap::new(),
     };
-    out.append(&entry, &mut *data)
-        .map_err(|error| ContainerError::Copy { path: shown(), reason: error.to_string() })
+    out.append(&entry, &mut *data).map_err(|error| ContainerError::Copy { path: shown(), reason: error.to_string() })
 }
 
 #[cfg(test)]

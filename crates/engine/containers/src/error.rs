@@ -6,7 +6,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerError {
     #[error(transparent)]
-    Engine(#[from] crossdock_build::BuildError),
+    Engine(Box<crossdock_build::BuildError>),
     #[error(transparent)]
     Executor(#[from] crossdock_executor::ExecutorError),
     #[error(transparent)]
@@ -15,7 +15,9 @@ pub enum ContainerError {
     NotFound { name: String },
     #[error("{name} means {count} containers: {candidates}; give more digits of the ID")]
     Ambiguous { name: String, count: usize, candidates: String },
-    #[error("Conflict. The container name \"/{name}\" is already in use by container \"{id}\". You have to remove (or rename) that container to be able to reuse that name.")]
+    #[error(
+        "Conflict. The container name \"/{name}\" is already in use by container \"{id}\". You have to remove (or rename) that container to be able to reuse that name."
+    )]
     NameTaken { name: String, id: String },
     #[error("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
     BadName { name: String },
@@ -49,4 +51,10 @@ pub enum ContainerError {
     WhiteoutName { path: String },
     #[error("copying {path}: {reason}")]
     Copy { path: String, reason: String },
+}
+
+impl From<crossdock_build::BuildError> for ContainerError {
+    fn from(error: crossdock_build::BuildError) -> Self {
+        Self::Engine(Box::new(error))
+    }
 }

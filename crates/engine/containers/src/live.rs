@@ -96,14 +96,21 @@ impl Containers {
     }
 }
 
+/// The exit code Docker gives a container that did not start for another reason than its program.
+const NOT_STARTED: i32 = 128;
+
 /// The exit code Docker gives a container that did not start.
 fn start_code(error: &ContainerError) -> i32 {
-    let failure = match error {
-        ContainerError::Engine(BuildError::Executor(ExecutorError::ExecFailed { reason, .. }))
-        | ContainerError::Executor(ExecutorError::ExecFailed { reason, .. }) => reason,
-        _ => return 128,
+    let error = match error {
+        ContainerError::Executor(error) => error,
+        ContainerError::Engine(error) => match &**error {
+            BuildError::Executor(error) => error,
+            _ => return NOT_STARTED,
+        },
+        _ => return NOT_STARTED,
     };
-    match failure {
+    let ExecutorError::ExecFailed { reason, .. } = error else { return NOT_STARTED };
+    match reason {
         ExecFailure::NotInPath | ExecFailure::Stat { .. } => 127,
         _ => 126,
     }

@@ -33,9 +33,7 @@ impl Logger {
     /// When it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, ContainerError> {
         let file = fs_err::OpenOptions::new().create(true).append(true).open(path);
-        Ok(Self(Mutex::new(
-            file.map_err(|source| ContainerError::Io { path: path.display().to_string(), source })?,
-        )))
+        Ok(Self(Mutex::new(file.map_err(|source| ContainerError::Io { path: path.display().to_string(), source })?)))
     }
 
     /// Adds one line or piece. A log that cannot be written does not stop the container.

@@ -47,11 +47,7 @@ fn devices(directory: &Path, depth: usize, mounts: &mut Vec<SandboxMount>) {
 }
 
 fn shown(path: &Path) -> SandboxMount {
-    SandboxMount {
-        dest: path.display().to_string(),
-        readonly: false,
-        source: MountSource::Host(HostPath::from(path)),
-    }
+    SandboxMount { dest: path.display().to_string(), readonly: false, source: MountSource::Host(HostPath::from(path)) }
 }
 
 #[cfg(test)]

@@ -60,7 +60,8 @@ impl Containers {
         }
         make_private(&self.root)?;
         let alone = self.root.join(".lock");
-        let _alone = lock(&alone, FlockOperation::LockExclusive)?.ok_or_else(|| io_error(&alone, io::ErrorKind::WouldBlock.into()))?;
+        let _alone = lock(&alone, FlockOperation::LockExclusive)?
+            .ok_or_else(|| io_error(&alone, io::ErrorKind::WouldBlock.into()))?;
         self.sweep();
         let known = self.list()?;
         let random = |source| io_error(Path::new("/dev/urandom"), source);
@@ -140,8 +141,7 @@ impl Containers {
             1 => Ok(found.remove(0)),
             0 => Err(ContainerError::NotFound { name: text.to_owned() }),
             count => {
-                let candidates =
-                    found.iter().map(|one| one.config.short_id()).collect::<Vec<_>>().join(", ");
+                let candidates = found.iter().map(|one| one.config.short_id()).collect::<Vec<_>>().join(", ");
                 Err(ContainerError::Ambiguous { name: text.to_owned(), count, candidates })
             }
         }
@@ -158,7 +158,9 @@ impl Containers {
             match container.try_lock()? {
                 Some(held) => break held,
                 None if !force => return Err(ContainerError::Running { name: name(), action: "removing" }),
-                None if Instant::now() > end => return Err(ContainerError::Running { name: name(), action: "removing" }),
+                None if Instant::now() > end => {
+                    return Err(ContainerError::Running { name: name(), action: "removing" });
+                }
                 None => {
                     // Between lock and socket it may just be starting or ending.
                     let _ = container.signal(libc_kill());

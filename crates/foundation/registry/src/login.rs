@@ -94,7 +94,9 @@ impl Network {
                 reason: "there is no registry (no /v2/) at this address".to_owned(),
             }
             .into(),
-            status => RegistryError::Status { host, action: "log in".to_owned(), status: status.as_u16(), message }.into(),
+            status => {
+                RegistryError::Status { host, action: "log in".to_owned(), status: status.as_u16(), message }.into()
+            }
         })
     }
 

@@ -80,7 +80,7 @@ impl From<crossdock_containers::ContainerError> for CliError {
     fn from(error: crossdock_containers::ContainerError) -> Self {
         use crossdock_containers::ContainerError;
         match error {
-            ContainerError::Engine(error) => Self::Engine(error),
+            ContainerError::Engine(error) => Self::Engine(*error),
             ContainerError::Executor(error) => Self::Engine(BuildError::Executor(error)),
             ContainerError::Content(error) => Self::Content(error),
             other => Self::Container(other),

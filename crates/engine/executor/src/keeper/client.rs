@@ -217,7 +217,12 @@ impl Keeper {
         }
     }
 
-    fn begin(&self, spec: &ExecSpec, descriptors: &[BorrowedFd<'_>], cancel: &Cancel) -> Result<Running, ExecutorError> {
+    fn begin(
+        &self,
+        spec: &ExecSpec,
+        descriptors: &[BorrowedFd<'_>],
+        cancel: &Cancel,
+    ) -> Result<Running, ExecutorError> {
         let (stream, watch) = self.send(&Request::Exec(Box::new(spec.clone())), descriptors, cancel)?;
         match next_reply(&stream, &watch, "a step")? {
             (Reply::Started, descriptors) => Ok(Running { stream, watch, terminal: descriptors.into_iter().next() }),

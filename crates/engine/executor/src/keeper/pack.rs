@@ -17,10 +17,8 @@ use crate::error::ExecutorError;
 /// What a path of a merged tree leads to. Links on the way are followed within the tree; one at the end only when asked to.
 pub(super) fn look(request: &LookRequest, context: &Context) -> Result<Option<Looked>, ExecutorError> {
     let stack = open(&request.layers, context)?;
-    Ok(resolve(&stack, &request.path, request.follow)?.map(|(path, kind)| Looked {
-        path: path.as_bytes().to_vec(),
-        kind,
-    }))
+    Ok(resolve(&stack, &request.path, request.follow)?
+        .map(|(path, kind)| Looked { path: path.as_bytes().to_vec(), kind }))
 }
 
 /// Writes what is at a clean path (one that [`look`] gave) as a tar.

@@ -29,7 +29,13 @@ pub(super) struct Answer {
 }
 
 /// Gives a helper credentials to keep.
-pub(super) fn store(name: &str, dirs: Option<&[PathBuf]>, host: &str, user: &str, secret: &Secret) -> Result<(), String> {
+pub(super) fn store(
+    name: &str,
+    dirs: Option<&[PathBuf]>,
+    host: &str,
+    user: &str,
+    secret: &Secret,
+) -> Result<(), String> {
     let entry = serde_json::json!({ "ServerURL": host, "Username": user, "Secret": secret.expose() });
     call(name, dirs, "store", entry.to_string().as_bytes())?.map(|_| ())
 }

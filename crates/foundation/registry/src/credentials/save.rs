@@ -169,7 +169,8 @@ fn write(path: &Path, document: &Map<String, Value>) -> Result<(), RegistryError
     name.push(format!(".part{}", std::process::id()));
     let part = place.with_file_name(name);
     let mut text = Vec::new();
-    let mut writer = serde_json::Serializer::with_formatter(&mut text, serde_json::ser::PrettyFormatter::with_indent(b"\t"));
+    let mut writer =
+        serde_json::Serializer::with_formatter(&mut text, serde_json::ser::PrettyFormatter::with_indent(b"\t"));
     serde::Serialize::serialize(document, &mut writer).map_err(|error| failed(error.into()))?;
     let written = std::fs::OpenOptions::new()
         .write(true)

@@ -4,8 +4,8 @@ use std::io::{BufWriter, IsTerminal, Read, Write};
 use std::path::Path;
 
 use crossdock_build::{LoadedImage, SaveWish};
-use crossdock_exporter::files::open_archive;
 use crossdock_exporter::Dest;
+use crossdock_exporter::files::open_archive;
 use crossdock_oci::{Platform, Reference};
 
 use super::engine;
@@ -18,9 +18,7 @@ const WRITE_BYTES: usize = 1 << 20;
 /// `save`
 pub fn save(args: &SaveArgs) -> Result<(), CliError> {
     if args.output.is_none() && std::io::stdout().is_terminal() {
-        return Err(CliError::Usage(
-            "cowardly refusing to save to a terminal. Use the -o flag or redirect".to_owned(),
-        ));
+        return Err(CliError::Usage("cowardly refusing to save to a terminal. Use the -o flag or redirect".to_owned()));
     }
     let platform = one_platform(&args.platforms)?;
     let engine = engine()?;
@@ -39,9 +37,9 @@ pub fn save(args: &SaveArgs) -> Result<(), CliError> {
             }
         }
         let image = images.find(name)?;
-        let named = reference.as_ref().is_some_and(|typed| {
-            image.reference.as_ref().is_some_and(|known| known.name() == typed.name())
-        });
+        let named = reference
+            .as_ref()
+            .is_some_and(|typed| image.reference.as_ref().is_some_and(|known| known.name() == typed.name()));
         wishes.push(SaveWish { image, named });
     }
     let dest = args.output.as_ref().filter(|path| *path != "-").map_or(Dest::Stdout, |path| Dest::Path(path.into()));
@@ -70,8 +68,11 @@ pub fn load(args: &LoadArgs) -> Result<(), CliError> {
     let loaded = match &args.input {
         Some(path) if Path::new(path).is_dir() => engine.load_directory(Path::new(path), platform.as_ref())?,
         Some(path) if path != "-" => {
-            let file = fs_err::File::open(path)
-                .map_err(|source| CliError::File { action: "read", path: path.clone(), source })?;
+            let file = fs_err::File::open(path).map_err(|source| CliError::File {
+                action: "read",
+                path: path.clone(),
+                source,
+            })?;
             engine.load(Box::new(file), path, platform.as_ref())?
         }
         _ => {

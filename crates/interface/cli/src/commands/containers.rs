@@ -150,10 +150,10 @@ pub fn wait(args: &WaitArgs) -> Result<(), CliError> {
 fn each(names: &[String], mut work: impl FnMut(&str) -> Result<(), CliError>) -> Result<(), CliError> {
     let mut failure = None;
     for name in names {
-        if let Err(error) = work(name) {
-            if let Some(earlier) = failure.replace(error) {
-                say(&format!("ERROR: {earlier}"));
-            }
+        if let Err(error) = work(name)
+            && let Some(earlier) = failure.replace(error)
+        {
+            say(&format!("ERROR: {earlier}"));
         }
     }
     failure.map_or(Ok(()), Err)

@@ -11,8 +11,13 @@ use crate::error::{CliError, result};
 
 /// Columns of a step that is shown short.
 const STEP_WIDTH: usize = 45;
-const HEADINGS: [(&str, &str); 5] =
-    [("ID", "IMAGE"), ("CreatedSince", "CREATED"), ("CreatedBy", "CREATED BY"), ("Size", "SIZE"), ("Comment", "COMMENT")];
+const HEADINGS: [(&str, &str); 5] = [
+    ("ID", "IMAGE"),
+    ("CreatedSince", "CREATED"),
+    ("CreatedBy", "CREATED BY"),
+    ("Size", "SIZE"),
+    ("Comment", "COMMENT"),
+];
 
 /// `history`
 pub fn run(args: &HistoryArgs) -> Result<(), CliError> {

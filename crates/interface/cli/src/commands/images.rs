@@ -106,7 +106,9 @@ impl Filters {
                 }
                 Some(("label", label)) => filters.labels.push(label.to_owned()),
                 Some((name, _)) => {
-                    return Err(CliError::Usage(format!("invalid filter {name:?}: reference, dangling and label are supported")));
+                    return Err(CliError::Usage(format!(
+                        "invalid filter {name:?}: reference, dangling and label are supported"
+                    )));
                 }
                 None => return Err(CliError::Usage(format!("invalid filter {word:?}: write NAME=VALUE"))),
             }
@@ -216,7 +218,8 @@ pub fn remove(args: &RmiArgs) -> Result<(), CliError> {
     let images = engine.images();
     let mut failure = None;
     for name in &args.names {
-        let outcome = images.find(name).map_err(CliError::from).and_then(|image| remove_one(&engine, name, image, args.force));
+        let outcome =
+            images.find(name).map_err(CliError::from).and_then(|image| remove_one(&engine, name, image, args.force));
         match outcome {
             Ok(()) => {}
             Err(CliError::Image(error @ crossdock_image::ImageError::NotFound { .. })) if args.force => {
@@ -236,7 +239,9 @@ fn remove_one(engine: &Engine, typed: &str, image: LocalImage, force: bool) -> R
     let mut same: Vec<LocalImage> =
         images.list()?.into_iter().filter(|other| other.row.target.digest == target).collect();
     let by_name = typed.parse::<Reference>().is_ok_and(|typed| {
-        image.reference.as_ref().is_some_and(|name| *name == typed.tagged_or_latest() || (typed.digest().is_some() && name.name() == typed.name()))
+        image.reference.as_ref().is_some_and(|name| {
+            *name == typed.tagged_or_latest() || (typed.digest().is_some() && name.name() == typed.name())
+        })
     });
     let going = if by_name {
         vec![image]
@@ -340,7 +345,11 @@ pub fn show(documents: &[Value], format: Option<&str>) -> Result<(), CliError> {
 }
 
 /// The asked platform of an image; else the host's; else the first.
-pub fn platform_of(images: &Images, image: &LocalImage, platform: Option<&Platform>) -> Result<LocalManifest, CliError> {
+pub fn platform_of(
+    images: &Images,
+    image: &LocalImage,
+    platform: Option<&Platform>,
+) -> Result<LocalManifest, CliError> {
     if let Some(platform) = platform {
         return Ok(images.choose(image, platform)?);
     }

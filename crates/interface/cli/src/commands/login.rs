@@ -87,10 +87,10 @@ fn ask(args: &LoginArgs, client: &Client, server: &str) -> Result<(String, Strin
         let read = std::io::stdin().lock().take(ANSWER_BYTES_MAX).read_to_string(&mut text);
         read.map_err(|source| CliError::File { action: "read", path: "standard input".to_owned(), source })?;
         let password = text.trim_end_matches(['\r', '\n']).to_owned();
-        return checked(user, password);
+        return checked(&user, password);
     }
     if let (Some(user), Some(password)) = (&args.username, &args.password) {
-        return checked(user.clone(), password.clone());
+        return checked(user, password.clone());
     }
     if !std::io::stdin().is_terminal() {
         return Err(CliError::Usage(
@@ -110,10 +110,10 @@ fn ask(args: &LoginArgs, client: &Client, server: &str) -> Result<(String, Strin
         Some(password) => password.clone(),
         None => question("Password: ", false)?,
     };
-    checked(user, password)
+    checked(&user, password)
 }
 
-fn checked(user: String, password: String) -> Result<(String, String), CliError> {
+fn checked(user: &str, password: String) -> Result<(String, String), CliError> {
     if user.trim().is_empty() {
         return Err(CliError::Usage("Error: Non-null Username Required".to_owned()));
     }

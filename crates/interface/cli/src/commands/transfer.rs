@@ -108,7 +108,9 @@ pub fn push(args: &PushArgs) -> Result<(), CliError> {
     let image = engine.images().find(&args.name).map_err(|error| match error {
         crossdock_image::ImageError::NotFound { name } => {
             let name = name.parse::<Reference>().map_or(name, |name| name.tagged_or_latest().to_string());
-            CliError::Usage(format!("An image does not exist locally with the tag: {name}; `crossdock images` lists what is there"))
+            CliError::Usage(format!(
+                "An image does not exist locally with the tag: {name}; `crossdock images` lists what is there"
+            ))
         }
         other => other.into(),
     })?;
@@ -165,7 +167,10 @@ fn push_one(engine: &Engine, args: &PushArgs, mut image: LocalImage, names: &[Re
         let tell = |word: PushWord| {
             let digest = word.descriptor.digest;
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            if args.quiet || told.contains(&digest) || crossdock_oci::media_type::layer_compression(&word.descriptor.media_type).is_none() {
+            if args.quiet
+                || told.contains(&digest)
+                || crossdock_oci::media_type::layer_compression(&word.descriptor.media_type).is_none()
+            {
                 return;
             }
             told.push(digest);

@@ -41,7 +41,7 @@ pub(super) fn entries(reading: &Reading<'_>) -> Result<Vec<Entry>, BuildError> {
         return Ok(Vec::new());
     }
     let raw = reading.document(PATH, "the archive")?;
-    let wire: Vec<Wire> = serde_json::from_slice(&raw).map_err(|error| reading.bad(PATH, error))?;
+    let wire: Vec<Wire> = serde_json::from_slice(&raw).map_err(|error| reading.bad(PATH, &error))?;
     let mut entries = Vec::new();
     for one in wire {
         // In a layout with several platforms it may speak of what was left out.
@@ -50,7 +50,7 @@ pub(super) fn entries(reading: &Reading<'_>) -> Result<Vec<Entry>, BuildError> {
         let names = names.iter().map(|name| {
             name.parse::<Reference>()
                 .map(|name| name.tagged_or_latest())
-                .map_err(|error| reading.bad(PATH, error).into())
+                .map_err(|error| reading.bad(PATH, &error).into())
         });
         entries.push(Entry {
             config,
@@ -68,7 +68,7 @@ pub(super) fn images(reading: &Reading<'_>, entries: &[Entry]) -> Result<Vec<Fou
     let mut available = Vec::new();
     for entry in entries {
         let raw = reading.document(&entry.config_path, "manifest.json")?;
-        let config = ImageConfig::parse(raw).map_err(|error| reading.bad(&entry.config_path, error))?;
+        let config = ImageConfig::parse(raw).map_err(|error| reading.bad(&entry.config_path, &error))?;
         let platform = config.view.platform();
         available.extend(platform.as_ref().map(ToString::to_string));
         if reading.is_wanted(platform.as_ref()) {
@@ -85,7 +85,7 @@ fn image(reading: &Reading<'_>, entry: &Entry, config: &ImageConfig) -> Result<F
     let wanted = config.view.rootfs.diff_ids.len();
     if entry.layers.len() != wanted {
         let reason = format!("it has {wanted} layers, manifest.json names {}", entry.layers.len());
-        return Err(reading.bad(&entry.config_path, reason).into());
+        return Err(reading.bad(&entry.config_path, &reason).into());
     }
     let mut layers = Vec::new();
     for (path, diff) in entry.layers.iter().zip(&config.view.rootfs.diff_ids) {
@@ -125,7 +125,7 @@ fn layer(reading: &Reading<'_>, path: &str, diff: &str) -> Result<Descriptor, Bu
         Compression::Uncompressed => media_type::DOCKER_LAYER,
         Compression::Gzip => media_type::DOCKER_LAYER_GZIP,
         Compression::Zstd => media_type::DOCKER_LAYER_ZSTD,
-        other => return Err(reading.bad(path, format!("layers compressed with {other} are not supported")).into()),
+        other => return Err(reading.bad(path, &format!("layers compressed with {other} are not supported")).into()),
     };
     if kind == media_type::DOCKER_LAYER && digest.hex() != diff {
         let got = digest;

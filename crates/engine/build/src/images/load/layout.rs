@@ -12,7 +12,7 @@ const DEPTH_MAX: usize = 4;
 
 pub(super) fn images(reading: &Reading<'_>, docker: &[Entry]) -> Result<Vec<FoundImage>, BuildError> {
     let raw = reading.document("index.json", "an OCI layout")?;
-    let index = Index::parse(raw).map_err(|error| reading.bad("index.json", error))?;
+    let index = Index::parse(raw).map_err(|error| reading.bad("index.json", &error))?;
     let mut found: Vec<FoundImage> = Vec::new();
     let mut available = Vec::new();
     for descriptor in &index.view.manifests {
@@ -70,14 +70,14 @@ impl Walk<'_> {
         let digest = self.reading.blob(descriptor, needed_by)?;
         self.blobs.push(digest);
         let raw = self.reading.engine.store.read(digest, super::LOAD_DOCUMENT_BYTES_MAX)?;
-        let raw = raw.ok_or_else(|| self.reading.bad(&path, "it cannot be read"))?;
+        let raw = raw.ok_or_else(|| self.reading.bad(&path, &"it cannot be read"))?;
         if !media_type::is_index(&descriptor.media_type) {
             return self.manifest(descriptor, raw, &path);
         }
         if depth == 0 {
-            return Err(self.reading.bad(&path, "too many indexes inside of each other").into());
+            return Err(self.reading.bad(&path, &"too many indexes inside of each other").into());
         }
-        let index = Index::parse(raw).map_err(|error| self.reading.bad(&path, error))?;
+        let index = Index::parse(raw).map_err(|error| self.reading.bad(&path, &error))?;
         let mut complete = 0;
         let mut missing = None;
         for entry in &index.view.manifests {
@@ -101,7 +101,7 @@ impl Walk<'_> {
     }
 
     fn manifest(&mut self, descriptor: &Descriptor, raw: bytes::Bytes, path: &str) -> Result<(), BuildError> {
-        let manifest = Manifest::parse(raw).map_err(|error| self.reading.bad(path, error))?;
+        let manifest = Manifest::parse(raw).map_err(|error| self.reading.bad(path, &error))?;
         let config = &manifest.view.config;
         self.blobs.push(self.reading.blob(config, path)?);
         self.configs.push(config.digest);

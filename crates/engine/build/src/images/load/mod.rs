@@ -146,12 +146,12 @@ impl Reading<'_> {
         };
         let (digest, size) = self.files.get(path).ok_or_else(missing)?;
         if size > LOAD_DOCUMENT_BYTES_MAX {
-            return Err(self.bad(path, format!("{size} bytes are too many for a document")).into());
+            return Err(self.bad(path, &format!("{size} bytes are too many for a document")).into());
         }
         Ok(self.engine.store.read(digest, LOAD_DOCUMENT_BYTES_MAX)?.ok_or_else(missing)?)
     }
 
-    fn bad(&self, path: &str, reason: impl ToString) -> LoadError {
+    fn bad(&self, path: &str, reason: &dyn std::fmt::Display) -> LoadError {
         LoadError::Document { archive: self.archive.to_owned(), path: path.to_owned(), reason: reason.to_string() }
     }
 
@@ -162,7 +162,7 @@ impl Reading<'_> {
             Some((digest, size)) if digest == descriptor.digest && size == descriptor.size => Ok(digest),
             Some((_, size)) => {
                 let reason = format!("{size} bytes, {needed_by} says {}", descriptor.size);
-                Err(self.bad(&path, reason).into())
+                Err(self.bad(&path, &reason).into())
             }
             // What the store holds already need not come again.
             None if self.engine.store.size(descriptor.digest)? == Some(descriptor.size) => Ok(descriptor.digest),

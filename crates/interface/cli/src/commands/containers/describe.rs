@@ -16,14 +16,18 @@ pub fn container(container: &Container) -> Value {
     let (config, state) = (&container.config, &container.state);
     let time = |time: Option<Timestamp>| time.map_or_else(|| NEVER.to_owned(), |time| time.to_string());
     let request = &config.request;
-    let mounts: Vec<Value> = request.mounts.iter().map(|mount| {
-        let (kind, source) = match &mount.source {
-            MountSource::Host(path) => ("bind", path.to_string()),
-            MountSource::Tmpfs { .. } => ("tmpfs", String::new()),
-            MountSource::Tree { .. } | MountSource::File { .. } => ("other", String::new()),
-        };
-        json!({ "Type": kind, "Source": source, "Destination": mount.dest, "Mode": "", "RW": !mount.readonly })
-    }).collect();
+    let mounts: Vec<Value> = request
+        .mounts
+        .iter()
+        .map(|mount| {
+            let (kind, source) = match &mount.source {
+                MountSource::Host(path) => ("bind", path.to_string()),
+                MountSource::Tmpfs { .. } => ("tmpfs", String::new()),
+                MountSource::Tree { .. } | MountSource::File { .. } => ("other", String::new()),
+            };
+            json!({ "Type": kind, "Source": source, "Destination": mount.dest, "Mode": "", "RW": !mount.readonly })
+        })
+        .collect();
     json!({
         "Id": config.id,
         "Created": config.created.to_string(),

@@ -19,7 +19,11 @@ pub fn variables(files: &[String], flags: &[String]) -> Result<Vec<String>, CliE
             return Err(CliError::Usage(format!("invalid environment variable: {word:?}")));
         }
         // Without a value it is passed on when it is set here, else taken away from the image's.
-        let pair = if word.contains('=') { word.clone() } else { outside(word).map_or_else(|| word.clone(), |value| format!("{word}={value}")) };
+        let pair = if word.contains('=') {
+            word.clone()
+        } else {
+            outside(word).map_or_else(|| word.clone(), |value| format!("{word}={value}"))
+        };
         all.push(pair);
     }
     Ok(all)
@@ -32,9 +36,11 @@ fn read(path: &Path, outside: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Str
         return Err(CliError::Usage(format!("{}: an environment file of {size} bytes is too long", path.display())));
     }
     let bytes = fs_err::read(path).map_err(file)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|error| CliError::Usage(format!("{}: invalid utf8 bytes at byte {}", path.display(), error.utf8_error().valid_up_to())))?;
-    parse(&text, outside).map_err(|why| CliError::Usage(format!("poorly formatted environment: {}: {why}", path.display())))
+    let text = String::from_utf8(bytes).map_err(|error| {
+        CliError::Usage(format!("{}: invalid utf8 bytes at byte {}", path.display(), error.utf8_error().valid_up_to()))
+    })?;
+    parse(&text, outside)
+        .map_err(|why| CliError::Usage(format!("poorly formatted environment: {}: {why}", path.display())))
 }
 
 /// Docker's rules: `#` begins a comment line, a value is taken as it stands, a name alone takes the value of outside.

@@ -10,7 +10,19 @@ use crate::error::CliError;
 
 /// Words behind the second colon of `-v` that mean nothing here: labels, propagation, caching.
 const WITHOUT_EFFECT: [&str; 13] = [
-    "rw", "z", "Z", "cached", "consistent", "delegated", "nocopy", "private", "rprivate", "shared", "rshared", "slave", "rslave",
+    "rw",
+    "z",
+    "Z",
+    "cached",
+    "consistent",
+    "delegated",
+    "nocopy",
+    "private",
+    "rprivate",
+    "shared",
+    "rshared",
+    "slave",
+    "rslave",
 ];
 
 /// `HOST:CONTAINER[:OPTION,…]`; `None` for a volume without a name, which is the container's own layer here.
@@ -150,7 +162,13 @@ mod tests {
         assert!(one.readonly && one.dest == "/x");
         let one = mount("type=tmpfs,target=/t,tmpfs-size=1m").unwrap();
         assert_eq!(one.source, MountSource::Tmpfs { size_bytes: 1 << 20 });
-        for text in ["type=bind,target=/x", "type=bind,src=/etc", "src=v,dst=/x", "type=npipe,dst=/x", "type=bind,src=/etc,dst=/x,what=1"] {
+        for text in [
+            "type=bind,target=/x",
+            "type=bind,src=/etc",
+            "src=v,dst=/x",
+            "type=npipe,dst=/x",
+            "type=bind,src=/etc,dst=/x,what=1",
+        ] {
             assert!(mount(text).is_err(), "{text}");
         }
     }

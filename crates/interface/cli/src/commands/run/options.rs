@@ -14,8 +14,25 @@ use crate::error::CliError;
 
 /// Signals by name, as `kill -l` has them.
 const SIGNALS: [(&str, i32); 20] = [
-    ("HUP", 1), ("INT", 2), ("QUIT", 3), ("ILL", 4), ("TRAP", 5), ("ABRT", 6), ("BUS", 7), ("FPE", 8), ("KILL", 9), ("USR1", 10),
-    ("SEGV", 11), ("USR2", 12), ("PIPE", 13), ("ALRM", 14), ("TERM", 15), ("CHLD", 17), ("CONT", 18), ("STOP", 19), ("TSTP", 20),
+    ("HUP", 1),
+    ("INT", 2),
+    ("QUIT", 3),
+    ("ILL", 4),
+    ("TRAP", 5),
+    ("ABRT", 6),
+    ("BUS", 7),
+    ("FPE", 8),
+    ("KILL", 9),
+    ("USR1", 10),
+    ("SEGV", 11),
+    ("USR2", 12),
+    ("PIPE", 13),
+    ("ALRM", 14),
+    ("TERM", 15),
+    ("CHLD", 17),
+    ("CONT", 18),
+    ("STOP", 19),
+    ("TSTP", 20),
     ("WINCH", 28),
 ];
 
@@ -69,7 +86,8 @@ pub fn read(args: &RunArgs, is_root: bool) -> Result<Options, CliError> {
     if args.tty && !variables.iter().any(|pair| pair.starts_with("TERM=")) {
         variables.insert(0, "TERM=xterm".to_owned());
     }
-    let usage = |text: &str, flag: &str, why: &str| CliError::Usage(format!("invalid argument {text:?} for {flag}: {why}"));
+    let usage =
+        |text: &str, flag: &str, why: &str| CliError::Usage(format!("invalid argument {text:?} for {flag}: {why}"));
     let shm = args.shm_size.as_deref().map(|text| bytes(text).ok_or_else(|| usage(text, "--shm-size", "no size")));
     let request = RunRequest {
         platform,
@@ -107,7 +125,10 @@ fn refused(args: &RunArgs) -> Result<Vec<String>, CliError> {
         return Err(CliError::Usage("--volumes-from is not supported; show the directories with -v".to_owned()));
     }
     if !matches!(args.pull.as_str(), "always" | "missing" | "never") {
-        return Err(CliError::Usage(format!("invalid pull option: {:?}: must be one of \"always\", \"missing\" or \"never\"", args.pull)));
+        return Err(CliError::Usage(format!(
+            "invalid pull option: {:?}: must be one of \"always\", \"missing\" or \"never\"",
+            args.pull
+        )));
     }
     let mut warnings = Vec::new();
     for option in &args.security_opt {
@@ -121,7 +142,9 @@ fn refused(args: &RunArgs) -> Result<Vec<String>, CliError> {
     let given = |flag: &'static str, value: Option<&String>| value.map(|value| format!("{flag} {value}"));
     if !args.privileged {
         warnings.extend(args.cap_add.iter().map(|cap| {
-            format!("--cap-add {cap} has no effect: a container has Docker's fourteen capabilities, with --privileged all")
+            format!(
+                "--cap-add {cap} has no effect: a container has Docker's fourteen capabilities, with --privileged all"
+            )
         }));
     }
     warnings.extend(args.cap_drop.iter().map(|cap| format!("--cap-drop {cap} has no effect")));
@@ -153,13 +176,17 @@ fn network(text: &str, warnings: &mut Vec<String>) -> Result<Network, CliError> 
             Ok(Network::Host)
         }
         "none" => Ok(Network::None),
-        other => Err(CliError::Usage(format!("network {other} not found: host, bridge (as host) and none are supported"))),
+        other => {
+            Err(CliError::Usage(format!("network {other} not found: host, bridge (as host) and none are supported")))
+        }
     }
 }
 
 /// `[[IP:]HOST:]CONTAINER[/PROTOCOL]`, each port a number or a range.
 fn check_port(text: &str) -> Result<(), CliError> {
-    let bad = |what: &str, part: &str| CliError::Usage(format!("invalid argument {text:?} for \"-p, --publish\": invalid {what}: {part}"));
+    let bad = |what: &str, part: &str| {
+        CliError::Usage(format!("invalid argument {text:?} for \"-p, --publish\": invalid {what}: {part}"))
+    };
     let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     if !matches!(protocol.to_ascii_lowercase().as_str(), "tcp" | "udp" | "sctp") {
         return Err(bad("proto", protocol));
@@ -235,7 +262,9 @@ mod tests {
 
     #[test]
     fn ports() {
-        for good in ["80", "8080:80", "127.0.0.1:8080:80", "127.0.0.1::80", "80/udp", "8000-8010:8000-8010", "[::1]:80:80/tcp"] {
+        for good in
+            ["80", "8080:80", "127.0.0.1:8080:80", "127.0.0.1::80", "80/udp", "8000-8010:8000-8010", "[::1]:80:80/tcp"]
+        {
             assert!(check_port(good).is_ok(), "{good}");
         }
         for bad in ["", "x", "8080:x", "x:80", "80/icmp", "0", "70000", "1.2.3:1:2"] {
@@ -245,7 +274,10 @@ mod tests {
 
     #[test]
     fn sizes_signals_hosts_and_limits() {
-        assert_eq!([bytes("64m"), bytes("1GiB"), bytes("7"), bytes("x")], [Some(64 << 20), Some(1 << 30), Some(7), None]);
+        assert_eq!(
+            [bytes("64m"), bytes("1GiB"), bytes("7"), bytes("x")],
+            [Some(64 << 20), Some(1 << 30), Some(7), None]
+        );
         assert_eq!(signal("SIGTERM").unwrap(), 15);
         assert_eq!(signal("9").unwrap(), 9);
         assert!(signal("SIGNOTHING").is_err() && signal("99").is_err());
