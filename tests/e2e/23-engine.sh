@@ -96,6 +96,11 @@ BUILDX_NO_DEFAULT_LOAD=1 quietly docker buildx build -t unloaded:1 /share/plain
 try no-default-load docker image inspect unloaded:1
 try no-default-load-asked sh -c 'BUILDX_NO_DEFAULT_LOAD=1 docker buildx build -q --load -t loaded:1 /share/plain >/dev/null && docker image inspect --format x loaded:1'
 
+docker buildx create --name mine --driver embedded >/dev/null 2>&1
+quietly docker buildx build --builder mine -t embedded:1 /share/plain
+try embedded docker image inspect embedded:1
+try embedded-load sh -c 'docker buildx build -q --builder mine --load -t embedded:2 /share/plain >/dev/null && docker run --rm --network none embedded:2 cat /arch'
+
 try tcp sh -c "DOCKER_HOST=tcp://127.0.0.1:$2 docker buildx build -q -t tcp:1 --build-arg MORE=tcp /share/app >/dev/null && docker run --rm --network none tcp:1"
 DOCKER_HOST=unix:///run/nobody.sock quietly docker buildx build --load -t nobody:1 /share/plain
 line nobody-load "$? $(tail -n 1 last)"
@@ -179,6 +184,8 @@ beside() { # true|false
   expect local-output 'exit 1 .*[Nn]o such image.*'
   expect no-default-load 'exit 1 .*[Nn]o such image.*'
   expect no-default-load-asked 'x'
+  expect embedded 'exit 1 .*[Nn]o such image.*'
+  expect embedded-load 'amd64'
   expect tcp 'app on x86_64 and tcp'
   expect nobody-load '1 ERROR: failed to load into the engine at unix:///run/nobody.sock: .*'
   expect nobody '0 WARNING: .*unix:///run/nobody.sock.*kept in the local store'

@@ -9,7 +9,8 @@ mod choice;
 mod way;
 
 use crossdock_build::{BuildReport, Engine, ExportedImage};
-use crossdock_docker::{Answer, CancelCheck, DEFAULT_CONTEXT, DockerError, Endpoint, EngineApi};
+use crossdock_builders::Resolved;
+use crossdock_docker::{Answer, CancelCheck, DockerError, Endpoint, EngineApi};
 use crossdock_exporter::{OutputKind, OutputSpec};
 use crossdock_image::{ImageError, LocalImage};
 use crossdock_oci::Reference;
@@ -33,8 +34,8 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// What flags and builder wish for; `None` when nothing is to be loaded. `context` is the one the builder belongs
-    /// to, if it does. Asked before the build: a context that does not exist is an error at once.
+    /// What flags and builder wish for; `None` when nothing is to be loaded. Asked before the build: a context that does
+    /// not exist is an error at once.
     ///
     /// # Errors
     /// When Docker's configuration cannot be read, or names no engine.
@@ -42,7 +43,7 @@ impl Wish {
         session: &Session,
         args: &BuildArgs,
         outputs: &[OutputSpec],
-        context: Option<&str>,
+        builder: &Resolved,
     ) -> Result<Option<Self>, CliError> {
         let without_dest = |spec: &OutputSpec| spec.kind == OutputKind::Docker && spec.dest.is_none();
         let asked = args.load || outputs.iter().any(without_dest);
@@ -52,25 +53,13 @@ impl Wish {
             return Ok(None);
         }
         let docker = session.docker();
-        let context = match context {
-            Some(context) => context.to_owned(),
-            None if asked => docker.context_name()?,
-            None => return Ok(None),
+        let context = match (builder.belongs_to_context(), builder.context()) {
+            (None, _) if !asked => return Ok(None),
+            (Some(context), _) | (None, Some(context)) => context.to_owned(),
+            (None, None) => docker.context_name()?,
         };
         Ok(Some(Self { asked, endpoint: docker.endpoint_of(&context)? }))
     }
-}
-
-/// The context the builder of this build belongs to; `None` for builders somebody made.
-///
-/// # Errors
-/// When Docker's configuration cannot be read.
-pub fn context_of_builder(session: &Session, flag: Option<&str>) -> Result<Option<String>, CliError> {
-    let docker = session.docker();
-    let variable = std::env::var("BUILDX_BUILDER").ok().filter(|name| !name.is_empty());
-    let Some(name) = flag.map(str::to_owned).or(variable) else { return Ok(Some(docker.context_name()?)) };
-    let is_context = name == DEFAULT_CONTEXT || docker.endpoint_of(&name).is_ok();
-    Ok(is_context.then_some(name))
 }
 
 /// What the engine has now.

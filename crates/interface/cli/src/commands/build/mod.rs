@@ -36,8 +36,7 @@ pub fn run(session: &Session, args: &BuildArgs) -> Result<(), CliError> {
     if let Some(question) = super::call::question(args)? {
         return super::call::run(&request, question, &inputs.shown, mode, &builder);
     }
-    let context = load_engine::context_of_builder(session, args.builder.as_deref())?;
-    let wish = load_engine::Wish::of(session, args, &request.outputs, context.as_deref())?;
+    let wish = load_engine::Wish::of(session, args, &request.outputs, &chosen)?;
     if let Some(path) = &args.iidfile {
         outputs::remove_old(path)?;
     }
