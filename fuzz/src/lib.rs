@@ -5,6 +5,7 @@
 
 pub mod engine_answer;
 pub mod expand;
+pub mod git_url;
 pub mod gotemplate;
 pub mod heredoc;
 pub mod ignore;
@@ -21,13 +22,14 @@ pub mod www_authenticate;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("lex", lex::run),
     ("expand", expand::run),
     ("ignore", ignore::run),
     ("heredoc", heredoc::run),
     ("tar_reader", tar_reader::run),
     ("listing_decode", listing_decode::run),
+    ("git_url", git_url::run),
     ("reference", reference::run),
     ("manifest", manifest::run),
     ("image_config", image_config::run),

@@ -48,7 +48,7 @@ pub enum GitUrlError {
     Value { key: String, value: String },
     #[error("invalid mtime value: {0:?} (must be \"checkout\" or \"commit\")")]
     MTime(String),
-    #[error("invalid git ref {0:?}: it must not begin with a dash")]
+    #[error("invalid git ref {0:?}: it must not begin with a dash nor hold a colon")]
     Reference(String),
     #[error("invalid git repository {0:?}: it must not begin with a dash")]
     Remote(String),
@@ -74,7 +74,7 @@ pub fn parse(word: &str) -> Result<Option<GitUrl>, GitUrlError> {
     git.subdir = clean(subdir);
     load_query(&mut git, &query)?;
     git.subdir = clean(&git.subdir);
-    if git.reference.starts_with('-') {
+    if git.reference.starts_with('-') || git.reference.contains(':') {
         return Err(GitUrlError::Reference(git.reference));
     }
     if git.remote.starts_with('-') {

@@ -20,7 +20,8 @@ pub mod attr {
 
 /// The tree of a commit.
 pub fn git(url: &GitUrl) -> SourceOp {
-    let mut identifier = format!("git://{}", url.place);
+    // What stands behind a `#` is the ref, whatever the path holds.
+    let mut identifier = format!("git://{}", url.place.replace('#', "%23"));
     if !url.reference.is_empty() || !url.subdir.is_empty() {
         identifier.push_str(&format!("#{}", url.reference));
         if !url.subdir.is_empty() {
