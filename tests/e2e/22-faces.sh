@@ -68,6 +68,8 @@ both ls docker buildx ls
 line ls-shows "$(docker buildx ls 2>/dev/null | awk '{print $1}')"
 both create docker buildx create --name mine --use
 line created "$(docker buildx ls 2>/dev/null | grep -c '^mine\*')"
+line complete-builders "$(docker __complete buildx inspect '' 2>/dev/null)"
+line complete-builder "$(docker __complete buildx --builder mi 2>/dev/null)"
 both inspect docker buildx inspect mine
 line inspected "$(docker buildx inspect mine 2>/dev/null | grep '^Name:' | head -n 1)"
 both use docker buildx use default
@@ -177,6 +179,8 @@ client() {
   expect ls-shows 'NAME/NODE .*default.*'
   expect create '0 \| mine \|.*'
   expect created '1'
+  expect complete-builders 'default mine :4'
+  expect complete-builder 'mine :4'
   expect inspect "$fine"
   expect inspected 'Name: +mine'
   expect use "$fine"

@@ -1,8 +1,11 @@
-//! In: a command line the user has begun. Out: the words that may follow, as cobra's shells expect them. Never: a file read, an engine asked.
+//! In: a command line the user has begun. Out: the words that may follow, as cobra's shells expect them. Never: an engine asked, a file written.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command};
+use crossdock_builders::Store;
+use crossdock_docker::{DEFAULT_CONTEXT, Environment, Settings};
 
 use crate::error::{result, say};
 use crate::face::Face;
@@ -34,6 +37,7 @@ fn complete(face: Face, words: &[String]) -> (Vec<(String, String)>, Directive) 
     // Behind Docker's client the plugin's own name comes first.
     let own_name = face == Face::Plugin;
     let mut at = &command;
+    let mut of_builders = face == Face::Plugin;
     let mut value_of: Option<&Arg> = None;
     for word in before {
         if value_of.take().is_some() {
@@ -42,6 +46,7 @@ fn complete(face: Face, words: &[String]) -> (Vec<(String, String)>, Directive) 
         if word.starts_with('-') {
             value_of = flag(at, word).filter(|arg| takes_value(arg) && !word.contains('='));
         } else if let Some(sub) = at.find_subcommand(word) {
+            of_builders |= matches!(sub.get_name(), "buildx" | "builder");
             at = sub;
         } else if !(own_name && std::ptr::eq(at, &raw const command) && word == "buildx") && at.has_subcommands() {
             return (Vec::new(), Directive::Default);
@@ -55,6 +60,9 @@ fn complete(face: Face, words: &[String]) -> (Vec<(String, String)>, Directive) 
     }
     if at.has_subcommands() {
         return (verbs(at, last), Directive::NoFileComp);
+    }
+    if of_builders && matches!(at.get_name(), "use" | "inspect" | "rm" | "stop") {
+        return (fitting(builders(), last), Directive::NoFileComp);
     }
     let dirs = at.get_positionals().next().is_some_and(|arg| arg.get_id() == "path");
     (Vec::new(), if dirs { Directive::FilterDirs } else { Directive::NoFileComp })
@@ -111,12 +119,39 @@ fn values(arg: &Arg, begun: &str) -> (Vec<(String, String)>, Directive) {
             "linux/riscv64",
             "linux/s390x",
         ],
+        "builder" => return (fitting(builders(), begun), Directive::NoFileComp),
+        "context" => return (fitting(contexts(), begun), Directive::NoFileComp),
         _ => return (Vec::new(), Directive::Default),
     };
     // Platforms are lists: what stands in front of the last comma stays.
     let (kept, begun) = begun.rfind(',').map_or(("", begun), |comma| begun.split_at(comma + 1));
     let fits = known.iter().filter(|word| word.starts_with(begun));
     (fits.map(|word| (format!("{kept}{word}"), String::new())).collect(), Directive::NoFileComp)
+}
+
+fn fitting(words: Vec<String>, begun: &str) -> Vec<(String, String)> {
+    words.into_iter().filter(|word| word.starts_with(begun)).map(|word| (word, String::new())).collect()
+}
+
+/// The contexts there are; without rights to read them there are none to offer.
+fn contexts() -> Vec<String> {
+    let docker = Settings { environment: Environment::of_process(), ..Settings::default() };
+    let kept = crossdock_docker::context::list(&docker.config_dir()).into_iter().map(|meta| meta.name);
+    std::iter::once(DEFAULT_CONTEXT.to_owned()).chain(kept).collect()
+}
+
+/// The builders there are: those somebody made, and one for each context.
+fn builders() -> Vec<String> {
+    let docker = Settings { environment: Environment::of_process(), ..Settings::default() };
+    let chosen = std::env::var_os("BUILDX_CONFIG").filter(|path| !path.is_empty());
+    let root = chosen.map_or_else(|| docker.config_dir().join("buildx"), PathBuf::from);
+    let store = Store::at(root);
+    let made = store.look().and_then(|state| state.groups()).unwrap_or_default();
+    let mut names: Vec<String> = made.into_iter().flatten().map(|(_, group)| group.name).collect();
+    names.extend(contexts());
+    names.sort();
+    names.dedup();
+    names
 }
 
 #[cfg(test)]
