@@ -91,8 +91,12 @@ pub fn before_run(engine: &Engine, name: &str, command: &[String]) -> Result<Ans
 
 /// An image that holds one emulator, made from the host's when the real one cannot be pulled for `reason`.
 pub fn stand_in(engine: &Engine, reference: &Reference, reason: &dyn std::fmt::Display) -> Option<LocalImage> {
-    let cpu = image::cpu_of(reference)?;
     let name = reference.familiar();
+    if Helper::of(reference).is_some() {
+        say(&format!("`run` does the work of {name} without the image; `create` and `start` need it"));
+        return None;
+    }
+    let cpu = image::cpu_of(reference)?;
     match image::make(engine, reference, cpu) {
         Ok((image, emulator)) => {
             say(&format!(
