@@ -274,6 +274,8 @@ emulator_images() {
   check_true "and executable" test -x "$T/qemu-aarch64-static"
   x rm -f dummy
   check "rm -f: row G10" dummy "$OUT"
+  x HTTPS_PROXY=http://127.0.0.1:1 create --privileged tonistiigi/binfmt --install all
+  fails "create of an image that registers, and that cannot be pulled" '`run` does the work of tonistiigi/binfmt without the image'
   skopeo_ --override-arch arm64 copy -q --dest-tls-verify=false "oci:$(busybox_layout):latest" "docker://$REGISTRY/arm64v8/ubuntu:latest"
   x run --rm -t -v "$T/qemu-aarch64-static:/usr/bin/qemu-aarch64-static" arm64v8/ubuntu uname -m
   check "run with the emulator as a volume: row G11" aarch64 "$(tr -d '\r' <<<"$OUT")"
