@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use crossdock_content::{Lease, Store};
@@ -195,33 +195,34 @@ fn push_blob(
         .filter(|path| *path != repository.path())
         .map(str::to_owned)
         .collect();
-    // Fetching happens only when the registry neither has nor can mount the blob; its error is kept, because the
-    // client only sees that the source could not be opened.
-    let fetch_error: Mutex<Option<ExportError>> = Mutex::new(None);
+    // Without an origin in this registry there is nothing to mount: a blob it lacks is fetched at once. Fetching never
+    // happens while an upload is open: both are calls that block, and neither may be made from inside the other.
+    let stored = from.store.has(blob.descriptor.digest)?;
+    if !stored && mount_from.is_empty() {
+        if client.blob_exists(repository, &blob.descriptor)? {
+            return Ok(Pushed::Existed);
+        }
+        fetch(client, from, blob)?;
+    }
+    let is_missing = AtomicBool::new(false);
     let open = || -> io::Result<Box<dyn Read + Send>> {
-        open_or_fetch(client, from, blob).map_err(|error| {
-            let text = error.to_string();
-            *fetch_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
-            io::Error::other(text)
-        })
+        match from.store.open_blob(blob.descriptor.digest) {
+            Ok(Some(stored)) => Ok(Box::new(stored.file)),
+            Ok(None) => {
+                is_missing.store(true, Ordering::Relaxed);
+                Err(io::Error::other("the blob is not in the local store"))
+            }
+            Err(error) => Err(io::Error::other(error.to_string())),
+        }
     };
     let source = PushSource { open: &open, mount_from: &mount_from };
     let pushed = client.push_blob(repository, &blob.descriptor, &source, &mut |_, _| {});
-    if let (Err(_), Some(error)) =
-        (&pushed, fetch_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take())
-    {
-        return Err(error);
+    if pushed.is_err() && is_missing.swap(false, Ordering::Relaxed) {
+        // The registry neither has it nor could mount it.
+        fetch(client, from, blob)?;
+        return Ok(client.push_blob(repository, &blob.descriptor, &source, &mut |_, _| {})?);
     }
     Ok(pushed?)
-}
-
-fn open_or_fetch(client: &Client, from: PushFrom<'_>, blob: &PushBlob) -> Result<Box<dyn Read + Send>, ExportError> {
-    let digest = blob.descriptor.digest;
-    if from.store.open_blob(digest)?.is_none() {
-        fetch(client, from, blob)?;
-    }
-    let stored = from.store.open_blob(digest)?.ok_or(ExportError::BlobMissing { digest })?;
-    Ok(Box::new(stored.file))
 }
 
 /// Fetches a blob from the first of its origins that gives it.
