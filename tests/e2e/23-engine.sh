@@ -61,10 +61,15 @@ moved second docker buildx build --load -t app:1 /share/app
 line second-said "$(grep -c 'already there' last)"
 moved other-name docker buildx build --load -t app:2 /share/app
 try other-name-run docker run --rm --network none app:2
+# A name that a process left which was killed long ago goes with the next pull; one of now stays.
+docker tag app:1 127.0.0.1:1/crossdock-load/5-0123:latest
+docker tag app:1 127.0.0.1:1/crossdock-load/$(printf %x $(date +%s))-0123:latest
 # One layer more: what the engine has does not move.
 moved one-layer docker build -t app:3 --build-arg MORE=yes /share/app
 line one-layer-big "$(grep -cE 'layer [0-9a-f]{12} .*MB' last)"
 line one-layer-said "$(grep -E 'layer [0-9a-f]{12}' last | grep -c 'already there')"
+line left-over "$(docker images --format '{{.Repository}}' | grep -c crossdock-load)"
+docker images --format '{{.Repository}}:{{.Tag}}' | grep crossdock-load | xargs docker rmi >/dev/null 2>&1
 try one-layer-run docker run --rm --network none app:3
 
 # A base that only its registry has whole; two loads at once.
@@ -164,6 +169,7 @@ beside() { # true|false
   expect one-layer-big 0
   # Only the older store tells of layers it has.
   [ "$1" = true ] || expect one-layer-said '[1-9]'
+  expect left-over 1
   expect one-layer-run 'app on x86_64 and yes'
   expect lazy 'pull tag untag'
   expect lazy-run 'from a registry'

@@ -51,6 +51,13 @@ pub struct EngineImage {
     pub variant: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ImageRow {
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+}
+
 /// An engine that answered.
 #[derive(Debug, Clone)]
 pub struct EngineApi {
@@ -134,6 +141,17 @@ impl EngineApi {
             Err(DockerError::Refused { status: 404, .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The names (`repository:tag`) the engine has that fit a pattern, `*` standing for anything but a slash.
+    ///
+    /// # Errors
+    /// Those of the conversation.
+    pub fn names(&self, pattern: &str) -> Result<Vec<String>, DockerError> {
+        let filters = serde_json::json!({ "reference": [pattern] }).to_string();
+        let path = format!("/images/json?filters={}", escape(&filters, false));
+        let rows: Vec<ImageRow> = self.get(&path, &format!("looking for {pattern}"))?;
+        Ok(rows.into_iter().flat_map(|row| row.repo_tags.unwrap_or_default()).collect())
     }
 
     /// Lets the engine pull `repository:tag` for a platform (`os/arch[/variant]`).

@@ -73,6 +73,15 @@ fn an_image_is_found_or_not() {
 }
 
 #[test]
+fn names_are_listed() {
+    let rows = r#"[{"RepoTags":["a:1","a:2"]},{"RepoTags":null},{"Id":"x"}]"#;
+    let engine = Canned::start(vec![answer("200 OK", "OK"), answer("200 OK", rows)]);
+    assert_eq!(engine.api().names("a:*").unwrap(), ["a:1", "a:2"]);
+    let asked = engine.thread.join().unwrap();
+    assert!(asked[1].contains("/images/json?filters=%7B%22reference%22%3A%5B%22a%3A%2A%22%5D%7D "), "{asked:?}");
+}
+
+#[test]
 fn a_pull_that_fails_says_why() {
     let stream = "{\"status\":\"Pulling\",\"id\":\"x\"}\r\n{\"errorDetail\":{\"message\":\"connection refused\"}}\r\n";
     let engine = Canned::start(vec![answer("200 OK", "OK"), answer("200 OK", stream)]);

@@ -38,6 +38,7 @@ pub fn pull(job: &Job<'_>, image: &LocalImage, chosen: &Chosen, names: &[&Refere
     let now = Timestamp::now().seconds();
     let repository = format!("{PREFIX}{now:x}-{}", random()?);
     engine.withdraw(&|name| is_left_over(name, now))?;
+    forget_left_over(job, now);
     let lease = engine.store().lease()?;
     engine.publish_platform(image, &chosen.manifest, &repository, &lease)?;
     let pulled = serve_and_pull(job, &repository, chosen, names);
@@ -155,6 +156,17 @@ impl<'a> Shown<'a> {
 
     fn done(self) {
         self.lines.into_values().for_each(Line::done);
+    }
+}
+
+/// Names that processes which were killed left in the engine. Nothing depends on them: what cannot be done is left.
+fn forget_left_over(job: &Job<'_>, now: u64) {
+    let names = job.api.names(&format!("127.0.0.1:*/{PREFIX}*")).unwrap_or_default();
+    for name in names {
+        let repository = name.split_once('/').map_or("", |(_, path)| path);
+        if is_left_over(repository, now) {
+            let _ = job.api.remove_name(&name);
+        }
     }
 }
 
