@@ -1,6 +1,7 @@
 //! In: the bridge and the options. Out: a graph and a config for each platform. Never: lowering before all base images are known.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crossdock_dockerfile::check::findings_of_file;
 use crossdock_dockerfile::{CheckConfig, DirectiveKey, Dockerfile, Finding, LineRange, detect_syntax};
@@ -203,9 +204,9 @@ fn paths_of_context(setting: &Setting<'_>, plans: &[Plan], images: &Images) -> R
 fn named_ignores(bridge: &dyn Bridge, plans: &[Plan]) -> Result<BTreeMap<String, Vec<String>>, Fault> {
     let mut ignores = BTreeMap::new();
     for (name, local) in plans.iter().flat_map(Plan::directories) {
-        if !ignores.contains_key(&local) {
-            let patterns = read::read_named_ignore(bridge, &name, &local)?;
-            ignores.insert(local, patterns);
+        if let Entry::Vacant(place) = ignores.entry(local) {
+            let patterns = read::read_named_ignore(bridge, &name, place.key())?;
+            place.insert(patterns);
         }
     }
     Ok(ignores)

@@ -134,14 +134,21 @@ impl Lowering<'_> {
             "" => None,
             chown => Some(op.owner(chown, if link { LINKED } else { NO_FILES })?),
         };
-        let dest = paths::destination(&state.directory(), &job.paths.dest);
+        let common = CopyAction {
+            dest: paths::destination(&state.directory(), &job.paths.dest),
+            owner,
+            mode: job.mode.bits,
+            mode_text: job.mode.text.clone(),
+            create_dest_path: true,
+            ..CopyAction::default()
+        };
         for (source, named) in job.paths.sources.iter().zip(&named) {
+            let common = CopyAction { exclude_patterns: job.exclude.clone(), ..common.clone() };
             if let Some((add, checksum)) = &job.add
                 && let Some((edge, copy)) = self.remote(named, add, checksum, &name, state.ignore_cache)?
             {
-                let (mode, mode_text) = (job.mode.bits, job.mode.text.clone());
-                let (dest, owner) = (dest.clone(), owner.clone());
-                op.add_copy(FileActionKind::Copy(CopyAction { dest, owner, mode, mode_text, ..copy }), Some(edge));
+                let (src, attempt_unpack) = (copy.src, copy.attempt_unpack);
+                op.add_copy(FileActionKind::Copy(CopyAction { src, attempt_unpack, ..common }), Some(edge));
                 continue;
             }
             self.note_source(source, job);
@@ -151,36 +158,20 @@ impl Lowering<'_> {
                     src: pick.src,
                     include_patterns: pick.include,
                     required_paths: pick.required,
-                    exclude_patterns: job.exclude.clone(),
-                    dest: dest.clone(),
-                    owner: owner.clone(),
-                    mode: job.mode.bits,
-                    mode_text: job.mode.text.clone(),
                     follow_symlink: true,
                     dir_copy_contents: true,
                     attempt_unpack: job.unpack,
-                    create_dest_path: true,
                     allow_wildcard: true,
                     allow_empty_wildcard: true,
-                    ..CopyAction::default()
+                    ..common
                 }),
                 from,
             );
         }
         for file in &job.paths.files {
             let inline = self.inline_file(&file.name, INLINE_FILE_MODE, file.content.as_bytes());
-            op.add_copy(
-                FileActionKind::Copy(CopyAction {
-                    src: paths::clean(&file.name),
-                    dest: dest.clone(),
-                    owner: owner.clone(),
-                    mode: job.mode.bits,
-                    mode_text: job.mode.text.clone(),
-                    create_dest_path: true,
-                    ..CopyAction::default()
-                }),
-                Some(inline),
-            );
+            let copy = CopyAction { src: paths::clean(&file.name), ..common.clone() };
+            op.add_copy(FileActionKind::Copy(copy), Some(inline));
         }
         let (op, inputs) = op.finish();
         let metadata = self.metadata(name, state.ignore_cache);

@@ -55,7 +55,7 @@ pub(super) fn check_checksum(checksum: &str, sources: &[String]) -> Result<(), E
 }
 
 impl Lowering<'_> {
-    /// The tree a remote source brings and the copy from it; `None` for a path.
+    /// The tree a remote source brings, and source and unpacking of the copy from it; `None` for a path.
     pub(super) fn remote(
         &mut self,
         named: &Named,
@@ -83,7 +83,7 @@ impl Lowering<'_> {
         };
         let metadata = self.metadata(name.to_owned(), ignore_cache);
         let edge = self.graph.add(Op::Source(op), Vec::new(), None, metadata);
-        Ok(Some((edge, CopyAction { create_dest_path: true, ..copy })))
+        Ok(Some((edge, copy)))
     }
 }
 
