@@ -28,25 +28,26 @@ pub const CASES: &[Case] = &[
     ("without_emulator_the_format_is_foreign", without_emulator_the_format_is_foreign),
 ];
 
-/// The emulators of a platform, one for each means of our own; none, with the reason printed, where there is none.
+/// The emulators of a platform, one for each means of our own that this kernel has; none, with the reason printed, where there is none.
 pub fn emulators(platform: &str) -> Vec<EmulatorSpec> {
-    match Host::probe().choose(&platform.parse().unwrap()) {
-        Ok(Means::Private(emulator)) => [EmulatorMeans::Private, EmulatorMeans::Trace]
-            .map(|means| EmulatorSpec {
-                architecture: emulator.architecture.to_owned(),
-                qemu: HostPath::from(emulator.path.as_path()),
-                means,
-            })
-            .to_vec(),
+    let (emulator, means) = match Host::probe().choose(&platform.parse().unwrap()) {
+        Ok(Means::Private(emulator)) => (emulator, &[EmulatorMeans::Private, EmulatorMeans::Trace][..]),
+        Ok(Means::Trace(emulator)) => (emulator, &[EmulatorMeans::Trace][..]),
         Ok(_) => {
-            println!("    skipped: {platform} is not emulated privately here");
-            Vec::new()
+            println!("    skipped: {platform} is not emulated by means of our own here");
+            return Vec::new();
         }
         Err(error) => {
             println!("    skipped: {error}");
-            Vec::new()
+            return Vec::new();
         }
-    }
+    };
+    let spec = |&means: &EmulatorMeans| EmulatorSpec {
+        architecture: emulator.architecture.to_owned(),
+        qemu: HostPath::from(emulator.path.as_path()),
+        means,
+    };
+    means.iter().map(spec).collect()
 }
 
 /// A shell script under each emulator.
