@@ -2,6 +2,7 @@
 
 use crate::args::builders::{BuildxArgs, BuildxVerb};
 use crate::args::containers::ContainerVerb;
+use crate::args::context::ContextVerb;
 use crate::args::lists::{ImagetoolsVerb, ManifestVerb};
 use crate::args::{ImageVerb, RegistryVerb, Verb};
 use crate::commands;
@@ -40,6 +41,7 @@ pub fn verb(session: &Session, verb: Verb) -> Result<(), CliError> {
         Verb::Prune(args) => commands::store::prune(&args),
         Verb::Binfmt(args) => commands::binfmt::run(&args),
         Verb::Registry { verb: RegistryVerb::Serve(args) } => commands::registry::serve(&args),
+        Verb::Context { verb: ContextVerb::Ls(args) } => commands::context::list(session, &args),
         Verb::CheckStore { repair } => commands::store::check(repair),
         Verb::Install(args) => commands::install::install(session, &args),
         Verb::Uninstall(args) => commands::install::uninstall(session, &args),

@@ -16,6 +16,7 @@ mod filter;
 mod hash;
 mod index;
 mod record;
+mod survey;
 mod tree;
 mod walk;
 
@@ -35,6 +36,7 @@ use rustix::fs::{Mode, OFlags};
 mod tests;
 
 pub use error::{ContextError, is_changed};
+pub use survey::{Seen, Survey, SurveyError, survey};
 
 use filter::Filter;
 use index::StatIndex;

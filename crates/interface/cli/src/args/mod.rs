@@ -4,6 +4,7 @@ pub mod binfmt;
 pub mod build;
 pub mod builders;
 pub mod containers;
+pub mod context;
 pub mod faces;
 pub mod globals;
 pub mod images;
@@ -132,6 +133,11 @@ pub enum Verb {
     Registry {
         #[command(subcommand)]
         verb: RegistryVerb,
+    },
+    /// Look at build contexts
+    Context {
+        #[command(subcommand)]
+        verb: context::ContextVerb,
     },
     /// Check the local store for damage
     CheckStore {

@@ -45,6 +45,7 @@ pub struct Grants {
     pub ulimits: Vec<Ulimit>,
     pub shm_size_bytes: Option<i64>,
     /// Agents that serve keys of files; they end with the build.
+    #[expect(dead_code, reason = "held, not read: dropping it ends the agents")]
     pub agents: Vec<KeyAgent>,
 }
 
@@ -80,9 +81,9 @@ fn secrets(words: &[String]) -> Result<BTreeMap<String, SecretSource>, CliError>
     for word in words {
         let (id, source) = secret(word)?;
         if let SecretSource::File(path) = &source
-            && let Err(error) = fs_err::metadata(path)
+            && let Err(error) = path.metadata()
         {
-            return Err(usage(format!("--secret {word}: {error}")));
+            return Err(usage(format!("--secret {word}: {}: {error}", path.display())));
         }
         all.insert(id, source);
     }
@@ -132,7 +133,9 @@ fn ssh(words: &[String], agents: &mut Vec<KeyAgent>) -> Result<BTreeMap<String, 
                 || usage(format!("--ssh {word}: invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set, or name a socket or keys: --ssh {id}=PATH")),
             )?,
             [first, rest @ ..] => {
-                let status = fs_err::metadata(first).map_err(|error| usage(format!("--ssh {word}: {error}")))?;
+                let status = first
+                    .metadata()
+                    .map_err(|error| usage(format!("--ssh {word}: {}: {error}", first.display())))?;
                 if status.file_type().is_socket() {
                     if !rest.is_empty() {
                         return Err(usage(format!("--ssh {word}: only a single socket allowed")));

@@ -6,6 +6,7 @@ pub mod build;
 pub mod builders;
 pub mod call;
 pub mod containers;
+pub mod context;
 pub mod grants;
 pub mod history;
 pub mod images;
