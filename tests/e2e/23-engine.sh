@@ -89,6 +89,15 @@ moved several-again docker buildx build --platform linux/amd64,linux/arm64 -t mu
 try foreign docker buildx build --platform linux/arm64 -t foreign:1 --load /share/plain
 try foreign-arch docker image inspect --format '{{.Architecture}}' foreign:1
 
+# A base that only the engine has, and another one under its name.
+docker tag app:1 onlyhere:1
+try base sh -c 'docker build -q -t based:1 /share/based >/dev/null && docker run --rm --network none based:1'
+docker build -t based:1 /share/based >last 2>&1
+line base-again "$(grep -cE '^#[0-9]+ CACHED' last)"
+docker tag multi:1 onlyhere:1
+try base-moved sh -c 'docker build -q -t based:2 /share/based >/dev/null && docker run --rm --network none based:2 cat /based /arch'
+try base-nowhere docker build -t based:3 --build-arg BASE=nowhere:1 /share/based
+
 try nameless sh -c 'docker run --rm --network none $(docker build -q --build-arg MORE=nameless /share/app)'
 moved nameless-again docker build -q --build-arg MORE=nameless /share/app
 try iid sh -c 'docker build -q --iidfile iid --build-arg MORE=iid /share/app >/dev/null && docker run --rm --network none $(cat iid)'
@@ -181,6 +190,10 @@ beside() { # true|false
   expect several-run 'amd64'
   expect several-again ''
   expect foreign-arch 'arm64'
+  expect base 'based'
+  expect base-again '[1-9]'
+  expect base-moved 'amd64'
+  expect base-nowhere 'exit 1 .*nowhere.*'
   expect nameless 'app on x86_64 and nameless'
   expect nameless-again ''
   expect iid 'app on x86_64 and iid'
@@ -215,7 +228,8 @@ scenario() {
   mkdir -p "$T/share/app" "$T/share/plain"
   busybox_registry
   cp "$WORK/crossdock" "$WORK/config.toml" "$T/share/"
-  mkdir "$T/share/lazy"
+  mkdir "$T/share/lazy" "$T/share/based"
+  printf 'ARG BASE=onlyhere:1\nFROM $BASE\nRUN echo based > /based\nCMD ["cat", "/based"]\n' > "$T/share/based/Dockerfile"
   printf 'FROM busybox\nCOPY --link lazy /lazy\n' > "$T/share/lazy/Dockerfile"
   printf 'from a registry\n' > "$T/share/lazy/lazy"
   for arch in amd64 arm64; do

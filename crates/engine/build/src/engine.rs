@@ -7,9 +7,13 @@ use crossdock_content::{GcOptions, GcReport, Store};
 use crossdock_emulation::Host;
 use crossdock_executor::{Cancel, Keeper, KeeperOptions};
 use crossdock_image::Images;
+use crossdock_oci::Reference;
 use crossdock_registry::Client;
 
 use crate::BuildError;
+
+/// Somebody else who may have an image: puts it into the local store when it has it, and tells whether it did.
+pub type Elsewhere = dyn Fn(&Engine, &Reference) -> Result<bool, BuildError> + Send + Sync;
 
 /// How an engine is opened.
 #[derive(Debug, Clone)]
@@ -25,6 +29,7 @@ pub struct Engine {
     pub(crate) client: Client,
     pub(crate) keeper: Keeper,
     host: Arc<OnceLock<Arc<Host>>>,
+    elsewhere: Arc<OnceLock<Box<Elsewhere>>>,
     /// The end of every request to the keeper that belongs to no step.
     pub(crate) cancel: Cancel,
     /// The wish to stop, with what it has to stop: the solvers of running builds.
@@ -45,6 +50,7 @@ impl Engine {
             client,
             keeper,
             host: Arc::default(),
+            elsewhere: Arc::default(),
             cancel: Cancel::new(),
             stop: crossdock_solver::Cancel::new(),
         })
@@ -73,6 +79,17 @@ impl Engine {
     /// The local image store.
     pub fn images(&self) -> Images {
         Images::new(&self.store)
+    }
+
+    /// From now on somebody else is asked for base images that neither the local store nor a registry gives.
+    pub fn ask_also(&self, elsewhere: Box<Elsewhere>) {
+        // Who was named first is asked.
+        let _ = self.elsewhere.set(elsewhere);
+    }
+
+    /// Asks who was named by [`Engine::ask_also`]; whether the image is in the local store now.
+    pub(crate) fn found_elsewhere(&self, reference: &Reference) -> Result<bool, BuildError> {
+        self.elsewhere.get().map_or(Ok(false), |elsewhere| elsewhere(self, reference))
     }
 
     /// What this machine can run; probed at first use.

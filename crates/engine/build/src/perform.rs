@@ -90,7 +90,7 @@ impl Steps {
             keeper: engine.keeper.clone(),
             host: engine.host(),
             progress: progress.clone(),
-            resolver: Resolver::new(store, client, lease),
+            resolver: Resolver::new(store, client, lease).asking_elsewhere(engine),
             fetcher,
             unpacker,
             trees,

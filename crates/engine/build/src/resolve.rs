@@ -15,7 +15,7 @@ use crossdock_oci::{Descriptor, ImageConfig, Index, MANIFEST_SIZE_MAX, Manifest,
 use crossdock_registry::{Client, RegistryError};
 use serde::{Deserialize, Serialize};
 
-use crate::BuildError;
+use crate::{BuildError, Engine};
 use crate::flight::Flights;
 
 /// What a name means during this build.
@@ -44,6 +44,8 @@ pub struct Resolver {
     lease: Lease,
     known: Mutex<HashMap<Reference, Target>>,
     flights: Flights,
+    /// Asked last for base images.
+    elsewhere: Option<Engine>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,7 +57,13 @@ impl Resolver {
     /// A resolver over a store and registries.
     pub fn new(store: &Store, client: &Client, lease: &Lease) -> Self {
         let (store, client, lease) = (store.clone(), client.clone(), lease.clone());
-        Self { store, client, lease, known: Mutex::default(), flights: Flights::default() }
+        Self { store, client, lease, known: Mutex::default(), flights: Flights::default(), elsewhere: None }
+    }
+
+    /// The same, which asks whoever [`Engine::ask_also`] named when nobody else has an image.
+    #[must_use]
+    pub fn asking_elsewhere(self, engine: &Engine) -> Self {
+        Self { elsewhere: Some(engine.clone()), ..self }
     }
 
     /// What the name means; asked once, remembered for the build.
@@ -109,11 +117,25 @@ impl Resolver {
         }
         match self.ask_registry(reference) {
             Ok(target) => Ok(target),
+            Err(_) if mode == ResolveMode::Default && self.is_elsewhere(reference)? => {
+                self.kept(reference)?.ok_or_else(|| BuildError::NotLocal { reference: reference.clone() })
+            }
             Err(error) if mode == ResolveMode::Default && is_unreachable(&error) => {
                 self.last_known(reference, &error)?.ok_or_else(|| error.into())
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn is_elsewhere(&self, reference: &Reference) -> Result<bool, BuildError> {
+        self.elsewhere.as_ref().map_or(Ok(false), |engine| engine.found_elsewhere(reference))
+    }
+
+    /// The image of the local store, however it came there.
+    fn kept(&self, reference: &Reference) -> Result<Option<Target>, BuildError> {
+        let Some(image) = Images::new(&self.store).get(reference)? else { return Ok(None) };
+        let raw = self.store.read(image.row.target.digest, MANIFEST_SIZE_MAX)?;
+        Ok(raw.map(|raw| Target { descriptor: image.row.target, raw, stale: None, local: true }))
     }
 
     /// A name with a digest whose document is stored needs nobody.

@@ -173,6 +173,19 @@ impl EngineApi {
         self.work("POST", &path, &action, Body::None, told)
     }
 
+    /// An image as `docker save` gives it: the archive, to be read from the connection.
+    ///
+    /// # Errors
+    /// When the engine has no such image.
+    pub fn save(&self, name: &str) -> Result<Box<dyn std::io::Read + Send>, DockerError> {
+        let (path, action) = (format!("/images/{}/get", escape(name, true)), format!("saving {name}"));
+        let mut response = self.request("GET", &path, &action, Body::None, WORK_TIMEOUT)?;
+        if response.head.status >= 300 {
+            self.check(&mut response, &action)?;
+        }
+        Ok(Box::new(response))
+    }
+
     /// Sends an archive as `docker save` makes it.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! only layers it lacks move; when it cannot reach that, or the image has no name, it is sent an archive. Without an
 //! engine the image stays where every result stays: in our store.
 
+mod base;
 mod choice;
 mod way;
 
@@ -19,6 +20,7 @@ use crossdock_progress::Progress;
 use crate::args::build::BuildArgs;
 use crate::error::{CliError, say};
 use crate::face::Session;
+pub use base::offer_bases;
 use choice::Chosen;
 
 /// Nothing is loaded without being asked for (spec/cli.md §4).
@@ -30,7 +32,7 @@ pub struct Wish {
     /// `--load`, or `-o type=docker` without a dest; else the builder belongs to a Docker context, and nothing says
     /// where else the result goes.
     asked: bool,
-    endpoint: Endpoint,
+    pub endpoint: Endpoint,
 }
 
 impl Wish {

@@ -43,6 +43,7 @@ pub fn run(session: &Session, args: &BuildArgs) -> Result<(), CliError> {
     let engine = engine()?;
     let display = Display::start(mode, &builder);
     let progress = Progress::new(Arc::clone(&display) as Arc<dyn crossdock_progress::Sink>);
+    load_engine::offer_bases(&engine, wish.as_ref(), &progress);
     let outcome = Build::run(&engine, &request, &progress);
     let loaded =
         outcome.as_ref().ok().map(|report| load_engine::after_build(&engine, report, wish.as_ref(), &progress));
