@@ -68,9 +68,13 @@ impl OverlayPlan {
             // What an earlier mount left there would make the kernel refuse a volatile one.
             self.renew(&self.base.join(work)).map_err(|error| mount_error(what(), target, error, String::new()))?;
         }
-        let mounted = in_directory(&self.base, target, |target| match self.mount_by_steps(target) {
+        let mounted = in_directory(&self.base, target, |target| match self.mount_by_steps_if_known(target) {
             Err((error, _)) if matches!(Errno::from_io_error(&error), Some(Errno::NOSYS | Errno::NOTSUP)) => {
                 self.mount_at_once(target).map_err(|error| (error, String::new()))
+            }
+            // Kernels before 6.5 take any name into a context and refuse it as a whole, without a word on which.
+            Err((error, kernel)) if Errno::from_io_error(&error) == Some(Errno::INVAL) => {
+                self.mount_at_once(target).map_err(|_| (error, kernel))
             }
             other => other,
         });
@@ -96,6 +100,15 @@ impl OverlayPlan {
             options.push(("userxattr", None));
         }
         options
+    }
+
+    /// Older kernels would write a line into their log for every attempt.
+    fn mount_by_steps_if_known(&self, target: &Path) -> Result<(), (io::Error, String)> {
+        if knows_steps(&rustix::system::uname().release().to_string_lossy()) {
+            self.mount_by_steps(target)
+        } else {
+            Err((Errno::NOTSUP.into(), String::new()))
+        }
     }
 
     /// Linux ≥ 6.5. `NOTSUP` when this kernel does not know `lowerdir+`.
@@ -144,6 +157,12 @@ impl OverlayPlan {
             other => Ok(other?),
         }
     }
+}
+
+/// Whether a kernel of this release takes lower layers one by one.
+fn knows_steps(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|digits| digits.parse::<u32>().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 5)
 }
 
 fn without_volatile(data: &[u8]) -> Vec<u8> {

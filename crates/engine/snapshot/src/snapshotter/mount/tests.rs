@@ -70,3 +70,12 @@ fn volatile_can_be_left_out() {
     assert_eq!(without_volatile(b"lowerdir=a:b,volatile,userxattr"), b"lowerdir=a:b,userxattr");
     assert_eq!(without_volatile(b"index=off,volatile"), b"index=off");
 }
+
+#[test]
+fn releases_tell_how_layers_are_named() {
+    for (release, steps) in
+        [("6.1.0-56-cloud-amd64", false), ("5.14.0-427.el9", false), ("6.5", true), ("6.18.44-x", true)]
+    {
+        assert_eq!(knows_steps(release), steps, "{release}");
+    }
+}
