@@ -180,6 +180,15 @@ git_contexts() {
     x build "${WEB/\/\//\/\/u:wrong-word@}/auth/git/r.git"
     fails "http with a wrong password"
     check_hasnt "the password is not shown" wrong-word "$ERR$OUT"
+    x build "$WEB/hub/git/r.git#v1"
+    fails "a repository behind a token" "git: cannot reach"
+    printf 'open-word\n' > "$T/token"
+    x SOURCE_DATE_EPOCH=$EPOCH build -q --secret id=GIT_AUTH_TOKEN,src="$T/token" "$WEB/hub/git/r.git#v1"
+    ok "the secret GIT_AUTH_TOKEN"
+    check "the secret GIT_AUTH_TOKEN: the digest of the directory" "$WANTED" "$OUT"
+    x build --secret id="GIT_AUTH_TOKEN.${WEB#http://}",src="$T/token" "$WEB/hub/git/r.git#trunk:docker"
+    ok "the secret GIT_AUTH_TOKEN.host"
+    check "no secret is in the state directory" "" "$(grep -rl open-word "$STATE" || true)"
   else
     skipped "smart http: this git has no http-backend"
   fi
@@ -230,6 +239,11 @@ web_contexts() {
   fails "a file that is not there" "$WEB/none: invalid response status 404"
   x build "$WEB/auth/context.tar.gz"
   fails "a file behind a password" "invalid response status 401"
+  printf 'open-word\n' > "$T/token"
+  x build --secret id=HTTP_AUTH_TOKEN_127.0.0.1,src="$T/token" "$WEB/token/context.tar.gz"
+  ok "the secret HTTP_AUTH_TOKEN_host"
+  x WORD='Bearer open-word' build --secret id=HTTP_AUTH_HEADER_127.0.0.1,env=WORD "$WEB/token/context.tar.gz"
+  ok "the secret HTTP_AUTH_HEADER_host"
   x build http://127.0.0.1:1/x
   fails "a server that is not there" "connection to 127.0.0.1:1 refused"
   x build -f "$WEB/none" dir

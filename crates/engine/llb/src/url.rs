@@ -74,6 +74,14 @@ impl UrlParts {
         })
     }
 
+    /// The host without its port, and without the brackets of IPv6.
+    pub fn host_name(&self) -> &str {
+        match self.host.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or(rest),
+            None => self.host.split(':').next().unwrap_or(&self.host),
+        }
+    }
+
     /// The last element of the path; none when the path ends in nothing.
     pub fn file_name(&self) -> Option<&str> {
         self.path.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty() && *name != ".")
@@ -148,7 +156,8 @@ mod tests {
         assert_eq!(url.bare, "https://u:p@Host:8/a%20b/c.git");
         let pairs: Vec<(&str, &str)> = url.query.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         assert_eq!(pairs, [("x", "1"), ("y", "a b"), ("z", "")]);
-        assert_eq!(url.file_name(), Some("c.git"));
+        assert_eq!((url.file_name(), url.host_name()), (Some("c.git"), "Host"));
+        assert_eq!(UrlParts::parse("http://[::1]:8/").unwrap().host_name(), "::1");
         assert_eq!(UrlParts::parse("http://h/").unwrap().file_name(), None);
         for (text, error) in [
             ("a/b", UrlError::NoScheme),

@@ -16,13 +16,15 @@ use crate::exchange::{Call, Network, next_chunk, read_some, server_message};
 use crate::retry::{Budget, Failure, parse_http_date};
 
 /// What is asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct DownloadRequest<'a> {
     pub url: &'a str,
     /// Of the bytes that are known already.
     pub etag: Option<&'a str>,
     /// Likewise, where there was no ETag.
     pub last_modified: Option<&'a str>,
+    /// The header of this name, for the host of the URL alone.
+    pub authorization: Option<&'a str>,
     /// The caller compares the bytes with a digest known before, so that a redirect may lead to plain HTTP.
     pub is_checked: bool,
 }
@@ -90,15 +92,25 @@ impl Network {
             action: "fetch the file".to_owned(),
             may_downgrade: request.is_checked,
         };
-        self.retrying(Budget::REGISTRY, async || self.download_once(&call, take).await).await.map_err(failed)
+        let authorization = request.authorization.map(HeaderValue::from_str).transpose().map_err(|_| {
+            let reason = "the secret for its host cannot stand in a header".to_owned();
+            RegistryError::Download { url: shown.clone(), reason }
+        })?;
+        let authorization = authorization.map(|mut value| {
+            value.set_sensitive(true);
+            value
+        });
+        let once = async || self.download_once(&call, authorization.clone(), take).await;
+        self.retrying(Budget::REGISTRY, once).await.map_err(failed)
     }
 
     async fn download_once(
         &self,
         call: &Call<'_>,
+        authorization: Option<HeaderValue>,
         take: &mut (dyn FnMut(Piece<'_>) -> io::Result<()> + '_),
     ) -> Result<Download, Failure> {
-        let mut response = self.dispatch(call, None).await?;
+        let mut response = self.dispatch(call, authorization).await?;
         let status = response.status();
         if status.as_u16() == 304 {
             return Ok(Download::NotModified);

@@ -36,7 +36,7 @@ fn client() -> Client {
 
 fn fetch(url: &str, etag: Option<&str>) -> (Result<Download, String>, Vec<u8>) {
     let mut bytes = Vec::new();
-    let request = DownloadRequest { url, etag, last_modified: None, is_checked: false };
+    let request = DownloadRequest { url, etag, last_modified: None, authorization: None, is_checked: false };
     let outcome = client().download(&request, &mut |piece| {
         match piece {
             Piece::Start { .. } => bytes.clear(),
@@ -76,6 +76,24 @@ fn a_file_that_ends_early_is_no_file_and_redirects_are_followed() {
     let (base, _) = serve(vec![short, whole]);
     let (outcome, bytes) = fetch(&base, None);
     assert!(outcome.is_ok() && bytes == b"hello", "a second try begins anew: {outcome:?}");
+}
+
+#[test]
+fn a_header_goes_to_the_host_it_is_for_and_to_no_other() {
+    let whole = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let (other, asked_other) = serve(vec![whole]);
+    let moved = format!("HTTP/1.1 302 Found\r\nConnection: close\r\nContent-Length: 0\r\nLocation: {other}/x\r\n\r\n");
+    let (base, asked) = serve(vec![Box::leak(moved.into_boxed_str())]);
+    let request = DownloadRequest {
+        url: &base,
+        etag: None,
+        last_modified: None,
+        authorization: Some("Bearer word"),
+        is_checked: false,
+    };
+    client().download(&request, &mut |_| Ok(())).unwrap();
+    assert!(asked.lock().unwrap()[0].contains("authorization: Bearer word\r\n"));
+    assert!(!asked_other.lock().unwrap()[0].contains("authorization"));
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use base64::Engine as _;
 use crossdock_image::LayerId;
 use crossdock_llb::{SourceOp, Vertex};
 use crossdock_oci::{BlobDigest, Timestamp};
 use crossdock_progress::{Event, Log};
 use crossdock_solver::{Cancel, Executed};
-use crossdock_source::git::{Commit, Git, GitSpec};
+use crossdock_source::git::{Access, Commit, Git, GitSpec};
 use crossdock_source::local::{ContextOptions, ContextTree};
 
 use super::git_root;
@@ -26,7 +27,7 @@ impl Steps {
     ) -> Result<Executed<Output>, BuildError> {
         let spec = GitSpec::of(source)?;
         let cancelled = || cancel.is_cancelled() || self.cancel.is_cancelled();
-        let git = Git::new(git_root(&self.store), &cancelled);
+        let git = Git::new(git_root(&self.store), &cancelled).with_access(self.access_to(&spec)?);
         let commit = git.resolve(&spec)?;
         let name = if commit.reference.is_empty() { "HEAD" } else { &commit.reference };
         self.log(vertex, &format!("{}\t{name}\n", commit.id));
@@ -39,6 +40,27 @@ impl Steps {
             None => self.fetch_commit(&git, &spec, &commit, &recipe),
         })?;
         Ok(Executed { results: vec![Output::layers(vec![layer])], identity: None })
+    }
+
+    /// Secrets and the agent a build was given for git (spec/engine.md §12).
+    fn access_to(&self, spec: &GitSpec) -> Result<Access, BuildError> {
+        let mut access = Access { authorization: None, agent: self.given.agent("default", true)? };
+        let Some(host) = spec.web_host() else { return Ok(access) };
+        let host = host.split('/').nth(2).unwrap_or_default();
+        for (secret, is_token) in [
+            (format!("GIT_AUTH_HEADER.{host}"), false),
+            (format!("GIT_AUTH_TOKEN.{host}"), true),
+            ("GIT_AUTH_HEADER".to_owned(), false),
+            ("GIT_AUTH_TOKEN".to_owned(), true),
+        ] {
+            let Some(text) = self.secret_text(&secret)? else { continue };
+            let basic = || {
+                format!("basic {}", base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:{text}")))
+            };
+            access.authorization = Some(if is_token { basic() } else { text.clone() });
+            break;
+        }
+        Ok(access)
     }
 
     fn fetch_commit(

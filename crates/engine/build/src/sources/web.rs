@@ -123,10 +123,12 @@ impl Steps {
         key: &str,
         page: Option<(Page, LayerId)>,
     ) -> Result<LayerId, BuildError> {
+        let authorization = self.authorization_for(wish.url)?;
         let request = DownloadRequest {
             url: wish.url,
             etag: page.as_ref().and_then(|(page, _)| page.etag.as_deref()),
             last_modified: page.as_ref().and_then(|(page, _)| page.last_modified.as_deref()),
+            authorization: authorization.as_deref(),
             is_checked: wish.checksum.is_some(),
         };
         let mut line = Line::begin(&self.progress, vertex.digest, "downloading");
@@ -171,6 +173,23 @@ impl Steps {
         let layer = self.layer_of_file(&spooled, &named)?;
         self.keep_page(key, &facts, spooled.digest)?;
         Ok(layer)
+    }
+
+    /// The header that secrets give for the host of a URL (spec/dockerfile.md §4).
+    fn authorization_for(&self, url: &str) -> Result<Option<String>, BuildError> {
+        let Ok(parts) = UrlParts::parse(url) else { return Ok(None) };
+        let host = parts.host_name();
+        if let Some(token) = self.secret_text(&format!("HTTP_AUTH_TOKEN_{host}"))? {
+            return Ok(Some(format!("Bearer {token}")));
+        }
+        self.secret_text(&format!("HTTP_AUTH_HEADER_{host}"))
+    }
+
+    /// A secret as one line of text, when it was given.
+    pub(crate) fn secret_text(&self, id: &str) -> Result<Option<String>, BuildError> {
+        let Some(value) = self.given.secret(id, true)? else { return Ok(None) };
+        let text = String::from_utf8(value).map_err(|_| BuildError::SecretNotText { id: id.to_owned() })?;
+        Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
     }
 
     fn page(&self, key: &str) -> Result<Option<Page>, BuildError> {

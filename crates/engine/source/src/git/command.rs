@@ -4,6 +4,7 @@
 //! in the keeper. What a surrounding repository may have put into the environment (a build called from a hook) is taken
 //! out again.
 
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,8 @@ pub(super) struct Calls<'a> {
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
     /// What ssh is to be called with, where nobody said.
     pub ssh: Option<String>,
+    /// Further variables: a secret belongs here, never among the arguments, which everybody on the machine can read.
+    pub variables: Vec<(String, OsString)>,
 }
 
 /// One call.
@@ -95,9 +98,8 @@ impl Calls<'_> {
         if let Some(ssh) = &self.ssh {
             command.env("GIT_SSH_COMMAND", ssh);
         }
-        for (name, value) in &call.variables {
-            command.env(name, value);
-        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.envs(call.variables.iter().map(|(name, value)| (name, value)));
         if let Some(directory) = call.directory {
             command.current_dir(directory);
         }
@@ -108,6 +110,17 @@ impl Calls<'_> {
             _ => GitError::Start { url: self.url.clone(), source },
         })?;
         self.wait(child, call.action)
+    }
+
+    /// Sets one more value of git's configuration, behind those that the environment has already.
+    pub fn configure(&mut self, key: &str, value: &str) {
+        let count = std::env::var("GIT_CONFIG_COUNT").ok().and_then(|count| count.parse::<u32>().ok()).unwrap_or(0);
+        let pairs = [
+            ("GIT_CONFIG_COUNT".to_owned(), (count + 1).to_string()),
+            (format!("GIT_CONFIG_KEY_{count}"), key.to_owned()),
+            (format!("GIT_CONFIG_VALUE_{count}"), value.to_owned()),
+        ];
+        self.variables.extend(pairs.map(|(name, value)| (name, value.into())));
     }
 
     /// Whether git does it; an answer, not an error.
@@ -191,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_cancelled_call_ends_its_process() {
-        let calls = Calls { url: "u".to_owned(), cancelled: &|| true, ssh: None };
+        let calls = Calls { url: "u".to_owned(), cancelled: &|| true, ssh: None, variables: Vec::new() };
         let began = std::time::Instant::now();
         let outcome = calls.run(&Call::new("wait for", &["-c", "alias.w=!sleep 30", "w"]));
         assert!(began.elapsed() < Duration::from_secs(20));

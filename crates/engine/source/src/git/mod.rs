@@ -28,6 +28,16 @@ pub struct Git<'a> {
     /// Where copies and checkouts are kept.
     root: PathBuf,
     cancelled: &'a (dyn Fn() -> bool + Sync),
+    access: Access,
+}
+
+/// What a build's user gives for one repository, besides what git finds by itself.
+#[derive(Clone, Default)]
+pub struct Access {
+    /// `Authorization` of requests to the repository's host.
+    pub authorization: Option<String>,
+    /// The socket of an ssh agent.
+    pub agent: Option<PathBuf>,
 }
 
 /// Files of a commit; they go when this goes.
@@ -42,7 +52,14 @@ pub struct Checkout {
 impl<'a> Git<'a> {
     /// With this directory for copies; `cancelled` ends whatever is running.
     pub const fn new(root: PathBuf, cancelled: &'a (dyn Fn() -> bool + Sync)) -> Self {
-        Self { root, cancelled }
+        Self { root, cancelled, access: Access { authorization: None, agent: None } }
+    }
+
+    /// With these credentials.
+    #[must_use]
+    pub fn with_access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
     }
 
     /// The commit the ref is now.
@@ -67,12 +84,18 @@ impl<'a> Git<'a> {
     }
 
     fn calls(&self, spec: &GitSpec) -> Result<Calls<'a>, GitError> {
-        let mut calls = Calls { url: spec.shown(), cancelled: self.cancelled, ssh: None };
+        let mut calls = Calls { url: spec.shown(), cancelled: self.cancelled, ssh: None, variables: Vec::new() };
         let is_ssh = spec.remote.starts_with("ssh://") || !spec.remote.contains("://");
         let is_said = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| std::env::var_os(name).is_some());
         if is_ssh && !is_said && !calls.succeeds(&Call::new("ask for", &["config", "--get", "core.sshCommand"]))? {
             // It would ask for a passphrase in the middle of the screen, and wait for ever without one.
             calls.ssh = Some("ssh -o BatchMode=yes".to_owned());
+        }
+        if let Some(socket) = &self.access.agent {
+            calls.variables.push(("SSH_AUTH_SOCK".to_owned(), socket.clone().into_os_string()));
+        }
+        if let (Some(header), Some(scope)) = (&self.access.authorization, spec.web_host()) {
+            calls.configure(&format!("http.{scope}.extraheader"), &format!("Authorization: {header}"));
         }
         Ok(calls)
     }

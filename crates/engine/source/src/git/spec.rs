@@ -69,6 +69,12 @@ impl GitSpec {
         crossdock_llb::url::redact(&self.remote)
     }
 
+    /// `https://host/` of a repository on a web server.
+    pub fn web_host(&self) -> Option<String> {
+        let url = crossdock_llb::url::UrlParts::parse(&self.remote).ok()?;
+        matches!(url.scheme.as_str(), "http" | "https").then(|| format!("{}://{}/", url.scheme, url.host))
+    }
+
     /// The history comes along; with a subdirectory it never does.
     pub const fn keeps_history(&self) -> bool {
         self.keep_git_dir && self.subdir.is_empty()

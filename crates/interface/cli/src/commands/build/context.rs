@@ -181,7 +181,7 @@ impl Inputs {
     /// `-f URL`.
     fn fetch_dockerfile(&mut self, url: &str) -> Result<(), CliError> {
         let mut text = Vec::new();
-        let request = DownloadRequest { url, etag: None, last_modified: None, is_checked: false };
+        let request = DownloadRequest { url, etag: None, last_modified: None, authorization: None, is_checked: false };
         Client::from_environment()?.download(&request, &mut |piece| {
             match piece {
                 Piece::Start { .. } => text.clear(),
