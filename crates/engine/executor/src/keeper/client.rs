@@ -204,7 +204,7 @@ impl Keeper {
         let descriptors: Vec<BorrowedFd<'_>> = [&stdio.stdin, &stdio.stdout, &stdio.stderr]
             .map(|descriptor| descriptor.as_ref().map_or_else(|| null.as_fd(), AsFd::as_fd))
             .to_vec();
-        match self.begin(spec, &descriptors, cancel) {
+        let begun = match self.begin(spec, &descriptors, cancel) {
             Err(error) if error.denies_private() => match spec.emulator.clone() {
                 Some(mut emulator) if emulator.means == EmulatorMeans::PrivateOrTrace => {
                     emulator.means = EmulatorMeans::Trace;
@@ -214,7 +214,10 @@ impl Keeper {
                 _ => Err(error),
             },
             begun => begun,
-        }
+        };
+        // The step has copies; held here, they would hide its end from who reads.
+        drop(stdio);
+        begun
     }
 
     fn begin(

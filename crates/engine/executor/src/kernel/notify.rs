@@ -69,15 +69,15 @@ pub(crate) fn next(listener: BorrowedFd<'_>) -> io::Result<Waiting> {
 ///
 /// # Errors
 /// ENOENT when the thread was killed.
-pub(crate) fn answer(
-    listener: BorrowedFd<'_>,
-    waiting: Waiting,
-    descriptor: Option<BorrowedFd<'_>>,
-) -> io::Result<()> {
+pub(crate) fn answer(listener: BorrowedFd<'_>, waiting: Waiting, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
     let given = descriptor.ok_or_else(|| io::Error::from_raw_os_error(libc::EPERM)).and_then(|descriptor| {
         let source = u32::try_from(descriptor.as_raw_fd()).unwrap_or(u32::MAX);
         let target_flags = libc::O_CLOEXEC.cast_unsigned();
-        ioctl(listener, ADD_DESCRIPTOR, &mut AddDescriptor { id: waiting.id, flags: 0, source, target: 0, target_flags })
+        ioctl(
+            listener,
+            ADD_DESCRIPTOR,
+            &mut AddDescriptor { id: waiting.id, flags: 0, source, target: 0, target_flags },
+        )
     });
     let (value, error) = match given {
         Ok(number) => (i64::from(number), 0),

@@ -229,8 +229,7 @@ pub(crate) fn registers(pid: Pid) -> io::Result<Registers> {
 /// ESRCH.
 pub(crate) fn set_registers(pid: Pid, registers: &Registers) -> io::Result<()> {
     let mut words = registers.0;
-    let mut vector =
-        libc::iovec { iov_base: words.as_mut_ptr().cast(), iov_len: MACHINE_WORDS * size_of::<u64>() };
+    let mut vector = libc::iovec { iov_base: words.as_mut_ptr().cast(), iov_len: MACHINE_WORDS * size_of::<u64>() };
     // The request reads the vector, which describes the machine's words of `words`.
     ptrace(SETREGSET, pid, NT_PRSTATUS, (&raw mut vector) as usize)?;
     #[cfg(target_arch = "aarch64")]

@@ -27,8 +27,7 @@ pub(super) fn register(emulator: &EmulatorSpec, place: &Path) -> Result<OwnedFd,
     let qemu = rustix::fs::open(emulator.qemu.as_path(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     let qemu = qemu.map_err(|error| fail("open emulator", error.into()))?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount("binfmt_misc", place, "binfmt_misc", flags, None)
-        .map_err(|error| fail(MOUNT_PRIVATE, error.into()))?;
+    mount("binfmt_misc", place, "binfmt_misc", flags, None).map_err(|error| fail(MOUNT_PRIVATE, error.into()))?;
     // The path would have to fit 127 bytes and hold no colon; a descriptor's always does.
     let line = architecture.registration_line(&descriptor_path(&qemu));
     fs_err::write(place.join("register"), line).map_err(|error| fail("register emulator", error))?;

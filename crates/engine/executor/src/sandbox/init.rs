@@ -109,9 +109,7 @@ impl Init<'_> {
         let (report, stdio) =
             self.programs.take().ok_or_else(|| ExecutorError::BadStep { what: "it was started twice".to_owned() })?;
         match process::fork().map_err(fork_error)? {
-            Fork::Child => {
-                program::start(spec, &stdio, terminal.as_ref().map(|pair| &pair.1), report, self.ticket)
-            }
+            Fork::Child => program::start(spec, &stdio, terminal.as_ref().map(|pair| &pair.1), &report, self.ticket),
             Fork::Parent(child) => {
                 drop((report, stdio));
                 // The user's own terminal, perhaps.

@@ -40,17 +40,17 @@ pub(super) fn start(
     spec: &ExecSpec,
     stdio: &[OwnedFd; 3],
     terminal: Option<&OwnedFd>,
-    report: UnixStream,
+    report: &UnixStream,
     ticket: Ticket,
 ) -> ! {
     let error = match prepare(spec, stdio, terminal, ticket) {
-        Ok(ready) => match wait_for_follower(spec, &report, ready.listener) {
+        Ok(ready) => match wait_for_follower(spec, report, ready.listener) {
             Ok(()) => execute(&ready.program, &ready.arguments, &ready.environment),
             Err(error) => error,
         },
         Err(error) => error,
     };
-    let _ = channel::send(&report, &ProgramWord::Failed(error), &[]);
+    let _ = channel::send(report, &ProgramWord::Failed(error), &[]);
     process::exit_now(NOT_STARTED)
 }
 
@@ -64,6 +64,7 @@ fn wait_for_follower(spec: &ExecSpec, report: &UnixStream, listener: Option<Owne
     rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).map_err(|error| fail(error.into()))?;
     let descriptors: Vec<_> = listener.iter().map(OwnedFd::as_fd).collect();
     channel::send(report, &ProgramWord::Waiting, &descriptors).map_err(fail)?;
+    drop(listener);
     match channel::receive::<()>(report) {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err(fail(io::ErrorKind::UnexpectedEof.into())),

@@ -1,6 +1,8 @@
 //! In: the programs. Out: their verdicts, by an interpreter of classic BPF, and by this kernel's own tables. Never: a filter in force.
 
-use super::assemble::{ALLOW, AND, ANSWERED, ENOSYS, EPERM, FOLLOWED, IF_ANY_BIT, IF_AT_LEAST, IF_EQUAL, IF_GREATER, JUMP, LOAD, RETURN};
+use super::assemble::{
+    ALLOW, AND, ANSWERED, ENOSYS, EPERM, FOLLOWED, IF_ANY_BIT, IF_AT_LEAST, IF_EQUAL, IF_GREATER, JUMP, LOAD, RETURN,
+};
 use super::table::{Abi, REFUSED};
 use super::*;
 
@@ -77,8 +79,7 @@ fn followed_executions_change_nothing_else() {
     for (machine, audit, execve, execveat, ticket) in
         [(Machine::X86, X86_64, 59, 322, 212), (Machine::Arm, AARCH64, 221, 281, 18)]
     {
-        let (plain, followed, open) =
-            (program(machine), program_followed(machine, 77), only_followed(machine, 77));
+        let (plain, followed, open) = (program(machine), program_followed(machine, 77), only_followed(machine, 77));
         for number in 0..=600 {
             let (wanted, wanted_open) = match number {
                 _ if number == execve || number == execveat => (FOLLOWED, FOLLOWED),

@@ -164,7 +164,9 @@ fn root_rights_work_under_emulation(world: &World) {
     if users::has_one_id() {
         return;
     }
-    for mut spec in emulated(world, "linux/arm64", "id -u; id -g; echo $HOME; touch /x 2>/dev/null || sh -c 'echo no $(id -u)'") {
+    for mut spec in
+        emulated(world, "linux/arm64", "id -u; id -g; echo $HOME; touch /x 2>/dev/null || sh -c 'echo no $(id -u)'")
+    {
         spec.user = "www-data".to_owned();
         assert_eq!(world.run(&spec).text(), "33\n33\n/var/www\nno 33");
     }
@@ -241,7 +243,8 @@ fn signals_and_stops_pass(world: &World) {
 }
 
 fn insecure_steps_are_emulated(world: &World) {
-    for mut spec in emulated(world, "linux/arm64", "/bin/uname -m; grep -c . /proc/self/mounts >/dev/null && echo fine") {
+    for mut spec in emulated(world, "linux/arm64", "/bin/uname -m; grep -c . /proc/self/mounts >/dev/null && echo fine")
+    {
         spec.security = crossdock_llb::Security::Insecure;
         assert_eq!(world.run(&spec).text(), "aarch64\nfine", "{:?}", means(&spec));
     }

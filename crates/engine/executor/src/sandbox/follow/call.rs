@@ -321,7 +321,8 @@ mod tests {
 
     #[test]
     fn identities_are_read() {
-        let status = "Name:\tsh\nNStgid:\t40\t7\nNSpid:\t41\t8\nUid:\t1000\t1000\t1000\t0\nGid:\t5\t5\t5\t6\nGroups:\t5 10 \n";
+        let status =
+            "Name:\tsh\nNStgid:\t40\t7\nNSpid:\t41\t8\nUid:\t1000\t1000\t1000\t0\nGid:\t5\t5\t5\t6\nGroups:\t5 10 \n";
         let wanted = Identity { uid: 0, gid: 6, groups: vec![5, 10], one_uid: false, process: 7, thread: 8 };
         assert_eq!(Identity::read(status), wanted);
         assert_eq!(Identity::read(""), Identity { one_uid: true, ..Identity::default() });
@@ -329,7 +330,8 @@ mod tests {
 
     #[test]
     fn words_are_those_linux_makes() {
-        let emulation = |words| Emulation { rights: Rights::default(), program: b"/bin/sh".to_vec(), words, environment: 0 };
+        let emulation =
+            |words| Emulation { rights: Rights::default(), program: b"/bin/sh".to_vec(), words, environment: 0 };
         let text = |text: &str| Word::Text(text.as_bytes().to_vec());
         let direct = emulation(words(None, &[1, 2]));
         assert_eq!(direct.words(b"/q"), [text("/q"), text("-0"), Word::At(1), text("/bin/sh"), Word::At(2)]);

@@ -146,7 +146,8 @@ impl Block {
 
     /// Whether the process's stack holds the block, given its map (`/proc/ID/maps`), which is asked for only when it matters.
     pub(super) fn fits(&self, stack_pointer: u64, map: impl FnOnce() -> String) -> bool {
-        stack_pointer - self.address <= UNCHECKED_BYTES || room_below(&map(), stack_pointer) >= stack_pointer - self.address
+        stack_pointer - self.address <= UNCHECKED_BYTES
+            || room_below(&map(), stack_pointer) >= stack_pointer - self.address
     }
 }
 

@@ -22,9 +22,9 @@ use self::call::{Emulation, Thread, Verdict};
 use self::emulators::{Emulators, INSIDE};
 use self::memory::Block;
 use crate::error::{ExecutorError, errno_text};
+use crate::kernel::notify;
 use crate::kernel::process::Usage;
 use crate::kernel::trace::{self, EVENT_EXEC, EVENT_SECCOMP, EVENT_STOP, Happened, Registers, Resume};
-use crate::kernel::notify;
 
 /// After so many happenings the request is looked at again: a step that only forks must not be beyond cancelling.
 const HAPPENINGS_MAX: usize = 64;
@@ -193,7 +193,8 @@ impl Follower {
             EVENT_SECCOMP => (self.at_execution(pid), 0),
             EVENT_EXEC => {
                 self.calls.remove(&pid);
-                let former = trace::event_message(pid).ok().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+                let former =
+                    trace::event_message(pid).ok().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
                 former.map(|former| self.calls.remove(&former));
                 (Resume::Run, 0)
             }
@@ -321,9 +322,15 @@ pub(super) fn cannot_follow(error: &io::Error) -> ExecutorError {
         (reason, format!("Set it to 1 or 2 in /etc/sysctl.d and restart the machine, {otherwise}"))
     } else if filtered {
         let reason = "the container this runs in forbids ptrace".to_owned();
-        (reason, format!("Start the container with --cap-add SYS_PTRACE or --security-opt seccomp=unconfined, {otherwise}"))
+        (
+            reason,
+            format!("Start the container with --cap-add SYS_PTRACE or --security-opt seccomp=unconfined, {otherwise}"),
+        )
     } else {
-        ("ptrace is not permitted".to_owned(), format!("Ask what forbids it (a security module, a sandbox), {otherwise}"))
+        (
+            "ptrace is not permitted".to_owned(),
+            format!("Ask what forbids it (a security module, a sandbox), {otherwise}"),
+        )
     };
     ExecutorError::CannotFollow { reason, fix }
 }

@@ -112,9 +112,7 @@ impl Standpoint {
             b"self" => Ok(Link::Text(self.process.to_string().into_bytes())),
             b"thread-self" => Ok(Link::Text(format!("{}/task/{}", self.process, self.thread).into_bytes())),
             b"mounts" | b"net" => ask(),
-            _ => {
-                openat(directory, word, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map(Link::Place)
-            }
+            _ => openat(directory, word, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map(Link::Place),
         }
     }
 
@@ -178,12 +176,7 @@ mod tests {
 
     fn standpoint(root: &Path, cwd: &str) -> Standpoint {
         let id = std::process::id();
-        Standpoint {
-            root: open_path(root).unwrap(),
-            cwd: open_path(&root.join(cwd)).unwrap(),
-            process: id,
-            thread: id,
-        }
+        Standpoint { root: open_path(root).unwrap(), cwd: open_path(&root.join(cwd)).unwrap(), process: id, thread: id }
     }
 
     fn tree() -> tempfile::TempDir {
@@ -207,7 +200,8 @@ mod tests {
         let root = outer.path().join("root");
         let at = standpoint(&root, "home/ann");
         let sh = open_file(&root.join("bin/sh"));
-        for path in ["/bin/sh", "absolute", "up", "../../bin/./sh", "/usrbin/sh", "../../../../../bin/sh", "//bin//sh"] {
+        for path in ["/bin/sh", "absolute", "up", "../../bin/./sh", "/usrbin/sh", "../../../../../bin/sh", "//bin//sh"]
+        {
             let found = at.open(From::Cwd, path.as_bytes(), true).unwrap_or_else(|error| panic!("{path}: {error}"));
             assert!(same(&found, &sh).unwrap(), "{path}");
         }
