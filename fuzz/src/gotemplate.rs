@@ -4,7 +4,8 @@ use crossdock_gotemplate::{Data, Options, Template, render};
 
 /// Reads a template and carries it out.
 pub fn run(bytes: &[u8]) {
-    let (template, value) = bytes.iter().position(|byte| *byte == 0).map_or((bytes, &b"{}"[..]), |at| (&bytes[..at], &bytes[at + 1..]));
+    let (template, value) =
+        bytes.iter().position(|byte| *byte == 0).map_or((bytes, &b"{}"[..]), |at| (&bytes[..at], &bytes[at + 1..]));
     let Ok(template) = std::str::from_utf8(template) else { return };
     let value: serde_json::Value = serde_json::from_slice(value).unwrap_or_default();
     let strict = render(template, &value);

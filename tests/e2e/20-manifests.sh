@@ -23,6 +23,7 @@ images() {
   layout arm64 manifest arm64
   layout arm64-new manifest arm64 new
   layout riscv64 manifest riscv64
+  layout artifact artifact
   put_image single "$WHO/etcd:1-amd64"
   put_image arm64 "$WHO/etcd:1-aarch64"
   put_image riscv64 "$WHO/other:riscv64"
@@ -143,6 +144,7 @@ elsewhere() {
   x tag "$R/$WHO/other:riscv64" "$R/$WHO/never-pushed:1"
   x manifest create "$list" "$R/$WHO/never-pushed:1" "oci-layout://$WORK/arm64:t" "$WORK/single"
   ok "sources of the local store and of layouts"
+  check "an image that is nowhere else is said" "$R/$WHO/never-pushed:1 is in the local store only: \`docker manifest push\` brings it along" "$ERR"
   x manifest push "$list"
   ok "all of them are pushed"
   check "skopeo reads them" "amd64 arm64 riscv64" "$(raw "$WHO/mix:1" | jq -r '[.manifests[].platform.architecture] | sort | join(" ")')"
@@ -258,6 +260,14 @@ inspect_index() {
   check "range" "linux/amd64 linux/arm linux/arm64 unknown/unknown unknown/unknown unknown/unknown " "$OUT"
   x imagetools inspect --format '{{(index .Image "linux/arm64").Config.Cmd}} {{json (index .SBOM "linux/amd64").SPDX.name}}' "$R/$WHO/multi:1"
   check "configs and SBOMs" '[sh] "n"' "$OUT"
+  # What is no image has a name, a type and a digest, too.
+  skopeo_ copy -q --dest-tls-verify=false "oci:$WORK/artifact:t" "docker://$R/$WHO/artifact:1"
+  x imagetools inspect "$R/$WHO/artifact:1"
+  check "an artifact" "Name:      $R/$WHO/artifact:1
+MediaType: application/vnd.oci.image.manifest.v1+json
+Digest:    $(registry_digest "$WHO/artifact:1")" "$OUT"
+  x manifest inspect "$R/$WHO/artifact:1"
+  check "an artifact's manifest" application/x-test "$(jq -r .artifactType <<<"$OUT")"
   x imagetools inspect --raw --format x "$R/$WHO/multi:1"
   fails "not both" "format and raw cannot be used together"
   x imagetools inspect "$R/$WHO/nope:1"

@@ -65,11 +65,17 @@ impl<'a> Lists<'a> {
         Self { library, dir: DockerLists::in_config(config_dir), memory: Memory::in_config(config_dir) }
     }
 
-    /// Makes a list, or with `amend` adds to one. Every image is looked up anew. Answers the list's name.
+    /// Makes a list, or with `amend` adds to one. Every image is looked up anew. Answers the list's name, and the images
+    /// that only the local store has.
     ///
     /// # Errors
     /// When the list is there already, or an image is nowhere.
-    pub fn create(&self, list: &str, sources: &[String], amend: bool) -> Result<Reference, ListError> {
+    pub fn create(
+        &self,
+        list: &str,
+        sources: &[String],
+        amend: bool,
+    ) -> Result<(Reference, Vec<Reference>), ListError> {
         let list = named(list).map_err(|error| name_of_list(list, error))?;
         let there = self.dir.get(&list)?;
         if there.is_some() && !amend {
@@ -106,7 +112,8 @@ impl<'a> Lists<'a> {
             };
         }
         self.memory.put(&list, &remembered)?;
-        Ok(list)
+        let only_here = chosen.into_iter().filter(|new| matches!(new.place, Place::Kept(_)));
+        Ok((list, only_here.map(|new| new.entry.reference).collect()))
     }
 
     /// The images a source stands for: one, or those of an index.

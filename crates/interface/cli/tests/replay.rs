@@ -147,8 +147,15 @@ fn replay(names: &[&str]) {
 
 const DOCKERFILE: [&str; 4] = ["lex", "expand", "ignore", "heredoc"];
 const LAYERS: [&str; 2] = ["tar_reader", "listing_decode"];
-const WORDS_AND_DOCUMENTS: [&str; 7] =
-    ["reference", "manifest", "image_config", "registry_config_toml", "www_authenticate", "gotemplate", "engine_answer"];
+const WORDS_AND_DOCUMENTS: [&str; 7] = [
+    "reference",
+    "manifest",
+    "image_config",
+    "registry_config_toml",
+    "www_authenticate",
+    "gotemplate",
+    "engine_answer",
+];
 
 #[test]
 fn dockerfiles_and_ignore_files() {

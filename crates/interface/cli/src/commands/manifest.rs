@@ -37,7 +37,10 @@ pub fn create(args: &ListCreateArgs) -> Result<(), CliError> {
     let mut names: Vec<&str> = args.manifests.iter().map(String::as_str).collect();
     names.push(&args.list);
     with_lists(args.insecure.then_some(&names), |lists| {
-        let list = lists.create(&args.list, &args.manifests, args.amend)?;
+        let (list, only_here) = lists.create(&args.list, &args.manifests, args.amend)?;
+        for image in only_here {
+            say(&format!("{image} is in the local store only: `docker manifest push` brings it along"));
+        }
         warn_stale(lists, &list)?;
         result(&format!("Created manifest list {list}"));
         Ok(())
