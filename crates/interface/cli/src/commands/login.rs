@@ -126,9 +126,10 @@ fn checked(user: &str, password: String) -> Result<(String, String), CliError> {
 /// Asks at the terminal; what is typed is seen only with `echo`.
 fn question(words: &str, echo: bool) -> Result<String, CliError> {
     let failed = |source| CliError::File { action: "ask at", path: "the terminal".to_owned(), source };
+    // Before the question is seen: whoever answers at once is not shown either.
+    let quiet = if echo { None } else { Some(WithoutEcho::enter()) };
     let mut out = std::io::stdout();
     out.write_all(words.as_bytes()).and_then(|()| out.flush()).map_err(failed)?;
-    let quiet = if echo { None } else { Some(WithoutEcho::enter()) };
     let mut line = String::new();
     let read = std::io::stdin().lock().take(ANSWER_BYTES_MAX).read_line(&mut line);
     drop(quiet);
