@@ -164,7 +164,7 @@ D
 
   dockerfile "$T/bad" 'FROM busybox' 'RUN --mount=type=secret,id=must,required true'
   x build --platform linux/amd64 bad
-  fails "a missing secret is named with what to give" 'secret "must": not found' "--secret id=must" "Dockerfile:2"
+  fails "a missing secret is named with what to give" 'secret must: not found' "--secret id=must" "Dockerfile:2"
   x build --platform linux/amd64 --secret id=must,src=keys/gone bad
   fails "a secret's file that is not there" "keys/gone"
   head -c 600000 /dev/zero > "$T/keys/large"

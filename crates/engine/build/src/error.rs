@@ -63,7 +63,7 @@ pub enum BuildError {
     Process { process: String, outcome: String },
     #[error("the thread {doing} died; this is a bug: please report it with the command that led here")]
     ThreadDied { doing: &'static str },
-    #[error("secret {id:?}: not found; give it with --secret id={id},src=FILE or --secret id={id},env=VARIABLE")]
+    #[error("secret {id}: not found; give it with --secret id={id},src=FILE or --secret id={id},env=VARIABLE")]
     NoSecret { id: String },
     #[error("secret {id:?} is larger than {max} bytes")]
     SecretTooLarge { id: String, max: u64 },

@@ -29,7 +29,8 @@ impl Report {
     /// A check found something below these comments.
     pub(crate) fn add(&mut self, rule: Rule, text: impl Into<String>, lines: LineRange, comments: &[String]) {
         let finding = Finding::new(rule, text, lines);
-        if !self.is_silent && self.config.counts(&finding, comments) {
+        // One instruction says the same once, however often it does it.
+        if !self.is_silent && self.config.counts(&finding, comments) && !self.findings.contains(&finding) {
             self.findings.push(finding);
         }
     }

@@ -1,0 +1,1 @@
+echo plain | gzip -n > f.gz

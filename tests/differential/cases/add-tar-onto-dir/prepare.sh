@@ -1,0 +1,1 @@
+mkdir t; echo in > t/f; mkdir t/d; chmod 700 t/d; ln -s f t/l; ln t/f t/h; tar --owner=0 --group=0 -cf t.tar -C t .; rm -r t
