@@ -67,7 +67,7 @@ pub struct CreateArgs {
     #[arg(long)]
     pub node: Option<String>,
     /// Platforms the node is for, before those it is found to have
-    #[arg(long = "platform")]
+    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]")]
     pub platforms: Vec<String>,
     /// Add a node, or change one
     #[arg(long)]
@@ -82,10 +82,10 @@ pub struct CreateArgs {
     #[arg(long)]
     pub bootstrap: bool,
     /// Options of the driver, as in key=value,key=value
-    #[arg(long = "driver-opt")]
+    #[arg(long = "driver-opt", value_name = "KEY=VALUE")]
     pub driver_opts: Vec<String>,
     /// Flags for buildkitd
-    #[arg(long)]
+    #[arg(long, value_name = "FLAGS", allow_hyphen_values = true)]
     pub buildkitd_flags: Option<String>,
     /// Configuration file of buildkitd
     #[arg(long, alias = "config", value_name = "FILE")]
@@ -97,6 +97,7 @@ pub struct CreateArgs {
 /// `buildx use`
 #[derive(Debug, Args)]
 pub struct UseArgs {
+    /// Name of the builder
     pub name: Option<String>,
     /// The choice holds for every Docker context
     #[arg(long)]
@@ -122,6 +123,7 @@ pub struct LsArgs {
 /// `buildx inspect`
 #[derive(Debug, Args)]
 pub struct InspectArgs {
+    /// Name of the builder (default: the one in use)
     pub name: Option<String>,
     /// Start the builder first
     #[arg(long)]
@@ -133,6 +135,8 @@ pub struct InspectArgs {
 /// `buildx rm`
 #[derive(Debug, Args)]
 pub struct RmArgs {
+    /// Names of builders (default: the one in use)
+    #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// Keep what the builder stored
     #[arg(long)]
@@ -153,5 +157,6 @@ pub struct RmArgs {
 /// `buildx stop`
 #[derive(Debug, Args)]
 pub struct StopArgs {
+    /// Name of the builder (default: the one in use)
     pub name: Option<String>,
 }

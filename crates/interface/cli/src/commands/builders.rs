@@ -82,20 +82,11 @@ fn wanted(builder: Option<&str>) -> Option<String> {
     flag.or_else(|| std::env::var("BUILDX_BUILDER").ok()).filter(|name| !name.is_empty())
 }
 
-/// The builder a command means; nothing says that it can do the work.
-///
-/// # Errors
-/// `no builder "x" found`; state or configuration that cannot be read.
-pub fn resolve(session: &Session, builder: Option<&str>) -> Result<Resolved, CliError> {
-    let place = Place::of(session);
-    Ok(crossdock_builders::resolve::resolve(&place.store, &place.world(), wanted(builder).as_deref())?)
-}
-
 /// The builder that does a build's work: the embedded engine, for this builder. Says when it stands in for another, and
 /// remembers that the builder was used.
 ///
 /// # Errors
-/// Those of [`resolve`]; builders whose work belongs elsewhere.
+/// `no builder "x" found`; state or configuration that cannot be read; builders whose work belongs elsewhere.
 pub fn for_build(session: &Session, builder: Option<&str>) -> Result<Resolved, CliError> {
     let place = Place::of(session);
     let world = place.world();
