@@ -59,6 +59,9 @@ struct Current {
     global: bool,
 }
 
+/// A builder and where it lives; in place of a broken one its name and the reason.
+pub type Found = Result<(Side, Group), (String, BuildersError)>;
+
 /// The state of builders.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -233,7 +236,7 @@ impl Txn<'_> {
     ///
     /// # Errors
     /// When a directory cannot be read.
-    pub fn groups(&self) -> Result<Vec<Result<(Side, Group), (String, BuildersError)>>, BuildersError> {
+    pub fn groups(&self) -> Result<Vec<Found>, BuildersError> {
         let mut names = std::collections::BTreeSet::new();
         for side in [Side::Buildx, Side::Own] {
             let dir = self.store.side(side).join(INSTANCES);
