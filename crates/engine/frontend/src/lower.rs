@@ -180,6 +180,8 @@ impl<'a> Lowering<'a> {
                     self.note_path(&Source::Tree(tree.clone()), "/".to_owned());
                 }
                 state.edge = Some(self.tree_edge(tree));
+                // Its files are a layer like any other, and an image's history has an entry for each.
+                state.commit(format!("FROM {} # buildkit", tree.name), state.edge);
                 state
             }
         };
