@@ -58,6 +58,9 @@ pub enum CliError {
     Damaged { count: usize },
     #[error("login to {server} as {user:?} failed: incorrect username or password, says the registry: {message}")]
     LoginRefused { server: String, user: String, message: String },
+    /// A failure of a verb that is Docker's client's own: it says the text and nothing in front.
+    #[error("{0}")]
+    Bare(Box<CliError>),
     /// A failure whose exit code scripts know.
     #[error("{source}")]
     Code { source: Box<CliError>, code: u8 },
@@ -105,6 +108,11 @@ impl CliError {
                 let usual = source.report(debug);
                 return if usual == ExitCode::FAILURE { ExitCode::from(*code) } else { usual };
             }
+            Self::Bare(source) if matches!(**source, Self::List(_) | Self::Usage(_)) => {
+                say(&source.to_string());
+                return ExitCode::FAILURE;
+            }
+            Self::Bare(source) => return source.report(debug),
             Self::Cancelled => {
                 say("ERROR: context canceled");
                 return ExitCode::from(CANCELLED);

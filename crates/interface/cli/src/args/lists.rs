@@ -50,6 +50,7 @@ pub struct ListCreateArgs {
 
 /// `manifest annotate`
 #[derive(Debug, Args)]
+#[command(override_usage = "docker manifest annotate [OPTIONS] MANIFEST_LIST MANIFEST")]
 pub struct AnnotateArgs {
     #[arg(value_name = "MANIFEST_LIST")]
     pub list: String,
@@ -74,6 +75,7 @@ pub struct AnnotateArgs {
 
 /// `manifest inspect`
 #[derive(Debug, Args)]
+#[command(override_usage = "docker manifest inspect [OPTIONS] [MANIFEST_LIST] MANIFEST")]
 pub struct ListInspectArgs {
     /// [MANIFEST_LIST] MANIFEST
     #[arg(required = true, num_args = 1..=2, value_name = "MANIFEST")]
@@ -88,6 +90,7 @@ pub struct ListInspectArgs {
 
 /// `manifest push`
 #[derive(Debug, Args)]
+#[command(override_usage = "docker manifest push [OPTIONS] MANIFEST_LIST")]
 pub struct ListPushArgs {
     #[arg(value_name = "MANIFEST_LIST")]
     pub list: String,
@@ -101,6 +104,7 @@ pub struct ListPushArgs {
 
 /// `manifest rm`
 #[derive(Debug, Args)]
+#[command(override_usage = "docker manifest rm MANIFEST_LIST [MANIFEST_LIST...]")]
 pub struct ListRmArgs {
     #[arg(value_name = "MANIFEST_LIST", required = true)]
     pub lists: Vec<String>,

@@ -29,7 +29,7 @@ fn with_lists<T>(
     let client = if hosts.is_empty() { engine.client() } else { &open };
     let library = Library { client, store: engine.store(), lease: &lease };
     let config = Settings { environment: Environment::of_process(), ..Settings::default() }.config_dir();
-    work(&Lists::new(library, &config))
+    work(&Lists::new(library, &config)).map_err(|error| CliError::Bare(Box::new(error)))
 }
 
 /// `manifest create`
