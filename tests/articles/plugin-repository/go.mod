@@ -1,0 +1,3 @@
+module example.test/plugin
+
+go 1.19
