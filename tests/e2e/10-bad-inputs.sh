@@ -143,8 +143,8 @@ flags() {
   check "an unknown flag: exit code" 125 "$RC"
   x biuld good
   fails "an unknown command" biuld
-  x build --secret id=x good
-  fails "a flag that is not honoured yet" --secret 'not supported yet'
+  x build --attest type=sbom good
+  fails "a flag that is not honoured yet" --attest 'not supported yet'
   x build --platform linux/warp9000x/v1/v2 good
   fails "a platform that is none" warp9000x
   x build -t 'UPPER/Case:1' good
