@@ -164,6 +164,13 @@ impl Bridge for EngineBridge {
         tree.lookup(&place).map_err(engine)?.map(|node| stat_of(&node)).ok_or_else(missing)
     }
 
+    fn source_time(&self, result: RefId) -> Result<Option<i64>, BridgeError> {
+        self.evaluate(result)?;
+        let definition = locked(&self.refs).get(result.0 as usize).cloned();
+        let edge = definition.and_then(|definition| definition.result);
+        Ok(edge.and_then(|edge| locked(&self.steps.source_times).get(&edge.vertex).copied()))
+    }
+
     fn evaluate(&self, result: RefId) -> Result<(), BridgeError> {
         let definition = locked(&self.refs).get(result.0 as usize).cloned();
         if let Some(definition) = definition {

@@ -57,6 +57,8 @@ pub struct Steps {
     brought_by: Mutex<HashMap<LayerId, VertexDigest>>,
     /// When each running step began.
     began: Mutex<HashMap<VertexDigest, Timestamp>>,
+    /// When what sources brought was made, in seconds since 1970.
+    pub(crate) source_times: Mutex<HashMap<VertexDigest, i64>>,
     /// Sources that brought what was here before.
     unchanged: Mutex<HashSet<VertexDigest>>,
     /// Keys of records that were used, to be marked at the end.
@@ -102,6 +104,7 @@ impl Steps {
             fresh_caches: FreshCaches::default(),
             brought_by: Mutex::default(),
             began: Mutex::default(),
+            source_times: Mutex::default(),
             unchanged: Mutex::default(),
             used: Mutex::default(),
         }

@@ -47,6 +47,13 @@ pub trait Bridge: Sync {
     /// [`BridgeError::NoSuchFile`], or the failure of the result.
     fn stat(&self, result: RefId, path: &str) -> Result<FileStat, BridgeError>;
 
+    /// When what a git or http source brought was committed or last changed, in seconds since 1970; `None` for a result
+    /// that is no such source's, and for servers that do not say.
+    ///
+    /// # Errors
+    /// The failure of the result.
+    fn source_time(&self, result: RefId) -> Result<Option<i64>, BridgeError>;
+
     /// Runs everything a result needs.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use crossdock_oci::{Platform, Timestamp};
 
 use crate::arguments;
 use crate::bridge::{Bridge, Warning};
+use crate::epoch;
 use crate::error::{ErrorKind, Fault, FrontendError};
 use crate::lower::{ContextPaths, Lowering, Setting};
 use crate::options::Options;
@@ -101,6 +102,9 @@ fn lower_file(
         let lines = error.lines;
         Fault { kind: Box::new(error.into()), lines }
     })?;
+    let names: Vec<&str> = file.stages.iter().filter_map(|stage| stage.name.as_deref()).collect();
+    let dated = epoch::resolve(bridge, options, &entrypoint.context, &names)?;
+    let options = dated.as_ref().unwrap_or(options);
     let config = check_config(options, &file)?;
     report.configure(config.clone());
     report.extend(findings_of_file(&file, &config));
@@ -111,7 +115,7 @@ fn lower_file(
     let with_platform = plans.len() > 1 || is_multi_platform(options);
     let images = resolve::resolve_all(bridge, options, &file, &mut plans, with_platform)?;
     let ignore_file = read::read_ignore_file(bridge, entrypoint)?;
-    let epoch = epoch(options, &plans)?;
+    let epoch = seconds_of_epoch(options, &plans)?;
     let mut setting = Setting {
         file: &file,
         file_name: &entrypoint.file.name,
@@ -240,9 +244,9 @@ fn is_multi_platform(options: &Options) -> bool {
 }
 
 /// SOURCE_DATE_EPOCH as a number of seconds.
-fn epoch(options: &Options, plans: &[Plan]) -> Result<Option<Timestamp>, Fault> {
+fn seconds_of_epoch(options: &Options, plans: &[Plan]) -> Result<Option<Timestamp>, Fault> {
     let Some(plan) = plans.first() else { return Ok(None) };
-    match arguments::build_arg_or_global("SOURCE_DATE_EPOCH", &options.build_args, &plan.scope) {
+    match arguments::build_arg_or_global(epoch::NAME, &options.build_args, &plan.scope) {
         None | Some("") => Ok(None),
         Some(text) => match text.parse::<u64>() {
             Ok(seconds) => Ok(Some(Timestamp::from_seconds(seconds))),

@@ -99,6 +99,11 @@ impl Remote {
         graph.add(Op::File(FileOp { actions }), vec![fetched], None, named(&name))
     }
 
+    /// The source alone.
+    pub(crate) fn source_definition(&self) -> Definition {
+        Self { is_archive: false, ..self.clone() }.definition()
+    }
+
     /// Everything the tree needs.
     pub(crate) fn definition(&self) -> Definition {
         let mut graph = Graph::new();

@@ -14,6 +14,7 @@ mod arguments;
 mod build;
 mod context;
 mod environment;
+mod epoch;
 mod go_text;
 mod lower;
 mod named;

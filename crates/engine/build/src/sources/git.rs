@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use base64::Engine as _;
+use crossdock_content::Space;
 use crossdock_image::LayerId;
 use crossdock_llb::{SourceOp, Vertex};
 use crossdock_oci::{BlobDigest, Timestamp};
@@ -14,7 +15,7 @@ use crossdock_source::local::{ContextOptions, ContextTree};
 
 use super::git_root;
 use crate::BuildError;
-use crate::perform::Steps;
+use crate::perform::{Steps, locked};
 use crate::result::Output;
 
 impl Steps {
@@ -39,7 +40,16 @@ impl Steps {
             }
             None => self.fetch_commit(&git, &spec, &commit, &recipe),
         })?;
+        if let Some(committed) = self.commit_time(&commit)? {
+            locked(&self.source_times).insert(vertex.digest, committed);
+        }
         Ok(Executed { results: vec![Output::layers(vec![layer])], identity: None })
+    }
+
+    /// As it was kept when the commit was fetched.
+    fn commit_time(&self, commit: &Commit) -> Result<Option<i64>, BuildError> {
+        let row = self.store.get(Space::Pin, &time_key(commit))?;
+        Ok(row.and_then(|row| std::str::from_utf8(&row).ok()?.parse().ok()))
     }
 
     /// Secrets and the agent a build was given for git (spec/engine.md §12).
@@ -82,6 +92,7 @@ impl Steps {
         // Files get the commit's time: when they were written here says nothing of them.
         let times = if spec.time_of_checkout { None } else { Some(checkout.committed.saturating_mul(1_000_000_000)) };
         let layer = self.materialise_at(&tree, times)?;
+        self.store.put_row(Space::Pin, &time_key(commit), checkout.committed.to_string().as_bytes(), &[])?;
         self.keep_recipe(recipe, &layer)?;
         Ok(layer)
     }
@@ -91,6 +102,10 @@ impl Steps {
         let (data, timestamp) = (text.as_bytes().to_vec(), Timestamp::now());
         self.progress.emit(Event::Log(Log { vertex: vertex.digest, stream: 1, data, timestamp }));
     }
+}
+
+fn time_key(commit: &Commit) -> String {
+    format!("git-time/{}", commit.id)
 }
 
 /// Everything that makes another tree. The repository is part of it: submodules and `.git` name it.

@@ -15,7 +15,7 @@ use super::bad;
 use super::file::{FileFacts, Spool};
 use super::upload::SESSION_HOST;
 use crate::BuildError;
-use crate::perform::Steps;
+use crate::perform::{Steps, locked};
 use crate::result::Output;
 
 /// Permission bits of a file that was fetched (spec/dockerfile.md §4).
@@ -57,7 +57,11 @@ impl Steps {
         let wish = Wish::of(source)?;
         let layer = match wish.url.strip_prefix("http://").and_then(|rest| rest.split_once('/')) {
             Some((SESSION_HOST, name)) => self.take_upload(vertex, source, &wish, name, cancel)?,
-            _ => self.fetch_file(vertex, &wish)?,
+            _ => {
+                let (layer, modified) = self.fetch_file(vertex, &wish)?;
+                locked(&self.source_times).extend(modified.map(|modified| (vertex.digest, modified)));
+                layer
+            }
         };
         Ok(Executed { results: vec![Output::layers(vec![layer])], identity: None })
     }
@@ -90,7 +94,8 @@ impl Steps {
         self.layer_of_file(&spooled, &facts)
     }
 
-    fn fetch_file(&self, vertex: &Vertex, wish: &Wish<'_>) -> Result<LayerId, BuildError> {
+    /// The layer, and when the file was last changed.
+    fn fetch_file(&self, vertex: &Vertex, wish: &Wish<'_>) -> Result<(LayerId, Option<i64>), BuildError> {
         // Bytes of a known checksum and those of today are remembered apart.
         let checksum = wish.checksum.map_or_else(String::new, |checksum| format!("/{checksum}"));
         let key = format!("http/{}{checksum}", BlobDigest::of(wish.url.as_bytes()).hex());
@@ -102,7 +107,7 @@ impl Steps {
                 && let Some(known) = self.known_file(&checksum, &wish.facts(&page.facts()))?
             {
                 self.mark_unchanged(vertex);
-                return Ok(known);
+                return Ok((known, page.modified));
             }
             // Only what is here may be still the same.
             let page = match page {
@@ -122,7 +127,7 @@ impl Steps {
         wish: &Wish<'_>,
         key: &str,
         page: Option<(Page, LayerId)>,
-    ) -> Result<LayerId, BuildError> {
+    ) -> Result<(LayerId, Option<i64>), BuildError> {
         let authorization = self.authorization_for(wish.url)?;
         let request = DownloadRequest {
             url: wish.url,
@@ -154,7 +159,7 @@ impl Steps {
                 check(wish, page.digest)?;
                 self.mark_unchanged(vertex);
                 line.done();
-                return Ok(known);
+                return Ok((known, page.modified));
             }
             (Download::NotModified, None) => {
                 let reason = "it says that nothing changed, though it was asked for the first time".to_owned();
@@ -172,7 +177,7 @@ impl Steps {
         }
         let layer = self.layer_of_file(&spooled, &named)?;
         self.keep_page(key, &facts, spooled.digest)?;
-        Ok(layer)
+        Ok((layer, facts.modified))
     }
 
     /// The header that secrets give for the host of a URL (spec/dockerfile.md §4).
