@@ -227,8 +227,23 @@ copying() {
   x cp busy:/etc/passwd passwd
   ok "cp out of one that runs"
   x cp tree/a busy:/a
-  fails "cp into one that runs" 'stop'
-  x rm -f busy
+  ok "cp into one that runs"
+  x cp busy:/a from-busy
+  check "it is there" a "$(cat "$T/from-busy")"
+  x cp tree/sub busy:/a
+  fails "a directory over a file of one that runs" 'cannot copy a directory'
+  x stop -t 1 busy
+  x cp busy:/a from-busy
+  check "it stays" a "$(cat "$T/from-busy")"
+  x rm busy
+  # What is copied in is seen by the program.
+  x run -d --name waits busybox sh -c 'until test -e /tmp/tree/sub/b; do sleep 0.1; done; stat -c "%u:%a" /tmp/tree/sub; cat /tmp/tree/sub/b'
+  x cp tree waits:/tmp
+  ok "cp of a directory into one that runs"
+  x wait waits
+  x logs waits
+  check "the program sees it" '0:750 b' "$(tr '\n' ' ' <<<"$OUT" | sed 's/ $//')"
+  x rm -f waits
 }
 
 # What containers need is neither removed nor collected.

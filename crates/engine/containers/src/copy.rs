@@ -161,10 +161,10 @@ fn unpack(engine: &Engine, request: &PackRequest, directory: &Path, owners: bool
     })
 }
 
-/// Copies into a container that does not run; `from: None` reads a tar from standard input.
+/// Copies into a container; `from: None` reads a tar from standard input.
 ///
 /// # Errors
-/// When a path does not exist where it must, or the container runs.
+/// When a path does not exist where it must, or the container is just starting or ending.
 pub fn copy_in(
     engine: &Engine,
     container: &Container,
@@ -173,9 +173,8 @@ pub fn copy_in(
     follow: bool,
     owners: bool,
 ) -> Result<(), ContainerError> {
-    let Some(_held) = container.try_lock()? else {
-        return Err(ContainerError::CopyIntoRunning { name: container.config.name.clone() });
-    };
+    // Held, so that it is not started meanwhile; one that runs unpacks by itself.
+    let held = container.try_lock()?;
     let lease = engine.store().lease()?;
     let image = engine.prepare(&container.config.image, &lease, &Progress::silent())?;
     let layers = container.layers(&image);
@@ -193,7 +192,7 @@ pub fn copy_in(
             return Err(ContainerError::NotADirectory { path: to.to_owned() });
         }
         let below = clean(&found.path, to)?;
-        return send(engine, container, &image, to, |out| rename_below(&below, out, to));
+        return send(engine, container, &image, held.is_none(), to, |out| rename_below(&below, out, to));
     };
     let source = HostSource::open(from, follow)?;
     let place = CopyPlace { exists: found.is_some(), is_directory, slash: ending(to.as_bytes()).slash };
@@ -213,7 +212,7 @@ pub fn copy_in(
             }
         },
     };
-    send(engine, container, &image, to, |out| source.append(&name, owners, out))
+    send(engine, container, &image, held.is_none(), to, |out| source.append(&name, owners, out))
 }
 
 fn clean(path: &[u8], shown: &str) -> Result<RootedPath, ContainerError> {
@@ -229,14 +228,50 @@ fn joined(base: &RootedPath, name: &[u8], shown: &str) -> Result<RootedPath, Con
 
 type Out<'a> = Writer<&'a mut dyn Write>;
 
-/// Sends a tar to the keeper, which unpacks it into the container's own layer.
+/// A whole tar into a stream.
+fn write_tar(
+    out: &mut dyn Write,
+    shown: &str,
+    fill: impl FnOnce(&mut Out<'_>) -> Result<(), ContainerError>,
+) -> Result<(), ContainerError> {
+    let mut tar = Writer::new(out);
+    fill(&mut tar)?;
+    let failed =
+        |error: &dyn std::error::Error| ContainerError::Copy { path: shown.to_owned(), reason: error.to_string() };
+    let out = tar.finish().map_err(|error| failed(&error))?;
+    out.flush().map_err(|error| failed(&error))
+}
+
+/// Sends a tar to the process that runs the container.
+fn send_to_running(
+    container: &Container,
+    shown: &str,
+    fill: impl FnOnce(&mut Out<'_>) -> Result<(), ContainerError>,
+) -> Result<(), ContainerError> {
+    let failed = |source: io::Error| ContainerError::Copy { path: shown.to_owned(), reason: source.to_string() };
+    let mut stream = io::BufWriter::new(container.unpacking()?);
+    let filled = write_tar(&mut stream, shown, fill);
+    let stream = stream.into_inner().map_err(|error| failed(error.into_error()))?;
+    // When the other side gave up, its reason says more than a broken pipe.
+    let unpacked = stream.finish().map_err(failed);
+    match (&filled, &unpacked) {
+        (Err(ContainerError::Copy { .. }), Err(_)) | (Ok(()), _) => unpacked,
+        (Err(_), _) => filled,
+    }
+}
+
+/// Sends a tar to the keeper, which unpacks it into the container's own layer; or to the process that runs it.
 fn send(
     engine: &Engine,
     container: &Container,
     image: &crossdock_build::PreparedImage,
+    runs: bool,
     shown: &str,
     fill: impl FnOnce(&mut Out<'_>) -> Result<(), ContainerError>,
 ) -> Result<(), ContainerError> {
+    if runs {
+        return send_to_running(container, shown, fill);
+    }
     let (reader, writer) = io::pipe().map_err(|source| ContainerError::Io { path: shown.to_owned(), source })?;
     let request = ApplyRequest {
         dest: HostPath::from(container.upper()),
@@ -248,16 +283,7 @@ fn send(
         let applying =
             scope.spawn(move || engine.keeper().apply(request, OwnedFd::from(reader), engine.stopping()).map(|_| ()));
         let mut file = io::BufWriter::new(File::from(OwnedFd::from(writer)));
-        let filled = {
-            let out: &mut dyn Write = &mut file;
-            let mut tar = Writer::new(out);
-            fill(&mut tar).and_then(|()| {
-                tar.finish()
-                    .map(|_| ())
-                    .map_err(|error| ContainerError::Copy { path: shown.to_owned(), reason: error.to_string() })
-            })
-        };
-        let flushed = file.flush();
+        let filled = write_tar(&mut file, shown, fill);
         drop(file);
         let applied = applying.join();
         // When the keeper gave up, its reason says more than a broken pipe.
@@ -268,8 +294,7 @@ fn send(
                 return Err(ContainerError::Copy { path: shown.to_owned(), reason: "a thread died".to_owned() });
             }
         }
-        filled?;
-        flushed.map_err(|source| ContainerError::Io { path: shown.to_owned(), source })
+        filled
     })
 }
 

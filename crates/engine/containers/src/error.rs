@@ -27,8 +27,6 @@ pub enum ContainerError {
     RunsAlready { name: String },
     #[error("container {name} is not running")]
     NotRunning { name: String },
-    #[error("cannot copy into {name} while it runs: its files are mounted; `stop` it first")]
-    CopyIntoRunning { name: String },
     #[error("the process that runs container {name} does not answer: {source}")]
     Control { name: String, source: io::Error },
     #[error("{path}: {source}")]

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use crossdock_build::BuildError;
 use crossdock_content::Lease;
-use crossdock_executor::keeper::{ExecStdio, Running};
+use crossdock_executor::keeper::{ApplyRequest, ExecStdio, Layers, Running, TreeFormat};
 use crossdock_executor::sandbox::{TerminalSize, UpperSpec};
 use crossdock_executor::{ExecFailure, ExecutorError, HostPath, KeeperMode};
 use crossdock_oci::Timestamp;
@@ -68,9 +68,24 @@ impl Containers {
         container.write_state(&state)?;
         let terminal = running.take_terminal();
         let running = Arc::new(running);
-        let listening = control::listen(&container.directory, &running);
+        let listening = control::listen(&container.directory, &running, self.unpacker());
         listening.map_err(|source| ContainerError::Control { name: container.config.name.clone(), source })?;
         Ok(Live { container, containers: self.clone(), running, terminal, state, held, _lease: lease })
+    }
+
+    /// Unpacks into the files of a container that this program runs: through the root its program has, by the
+    /// keeper that made it, whose rights reach there.
+    fn unpacker(&self) -> control::Unpack {
+        let (keeper, cancel) = (self.engine.keeper().clone(), self.engine.stopping().clone());
+        Box::new(move |stream| {
+            let first = inside(std::process::id()).ok_or("its program is not found")?;
+            let request = ApplyRequest {
+                dest: HostPath::from(format!("/proc/{first}/root/.")),
+                lowers: Layers::default(),
+                format: TreeFormat::Plain,
+            };
+            keeper.apply(&request, stream, &cancel).map(|_| ()).map_err(|error| error.to_string())
+        })
     }
 
     fn exec(
@@ -94,6 +109,34 @@ impl Containers {
         }
         Ok(self.engine.exec_in(&image, Some(upper), &request, stdio)?)
     }
+}
+
+/// A process in the root of the container that a program runs: of all that descend from it, the child of number 1 of the
+/// innermost namespace of processes.
+fn inside(program: u32) -> Option<u32> {
+    let mut parents = Vec::new();
+    for entry in fs_err::read_dir("/proc").ok()?.flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let Ok(text) = fs_err::read_to_string(format!("/proc/{pid}/status")) else { continue };
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let parent = field("PPid:").and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
+        let numbers: Vec<u32> =
+            field("NSpid:").unwrap_or_default().split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        parents.push((pid, parent, numbers));
+    }
+    let mut family = vec![program];
+    let mut at = 0;
+    while let Some(&one) = family.get(at) {
+        family.extend(parents.iter().filter(|(_, parent, _)| *parent == one).map(|(pid, ..)| *pid));
+        at += 1;
+    }
+    let (first, ..) = parents
+        .iter()
+        .filter(|(pid, _, numbers)| family.contains(pid) && numbers.last() == Some(&1))
+        .max_by_key(|(_, _, numbers)| numbers.len())?;
+    // The first process is a copy of the keeper and closed to everybody; its program, in the same root, is not.
+    let program = parents.iter().find(|(_, parent, _)| parent == first);
+    Some(program.map_or(*first, |(pid, ..)| *pid))
 }
 
 /// The exit code Docker gives a container that did not start for another reason than its program.

@@ -250,12 +250,20 @@ impl Container {
     /// # Errors
     /// When it does not run.
     pub fn signal(&self, number: i32) -> Result<(), ContainerError> {
-        control::signal(&self.directory, number).map_err(|source| match source.kind() {
+        control::signal(&self.directory, number).map_err(|source| self.control_error(source))
+    }
+
+    pub(crate) fn unpacking(&self) -> Result<control::Unpacking, ContainerError> {
+        control::unpacking(&self.directory).map_err(|source| self.control_error(source))
+    }
+
+    fn control_error(&self, source: io::Error) -> ContainerError {
+        match source.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
                 ContainerError::NotRunning { name: self.config.name.clone() }
             }
             _ => ContainerError::Control { name: self.config.name.clone(), source },
-        })
+        }
     }
 
     /// Waits until it does not run; gives how it ended. `timeout: None` waits for ever. `None` when the time was over.

@@ -30,9 +30,7 @@ pub enum ContainerVerb {
     Inspect(InspectArgs),
     /// Run a container that was made, for the one that started this process
     #[command(hide = true)]
-    Supervise {
-        id: String,
-    },
+    Supervise { id: String },
     /// Remove containers that do not run
     Prune(ContainerPruneArgs),
 }

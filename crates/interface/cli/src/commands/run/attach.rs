@@ -8,10 +8,13 @@ use crossdock_build::{Engine, inherited_stdio};
 use crossdock_containers::{Container, Containers, Live, Logger, Pump};
 use crossdock_executor::keeper::ExecStdio;
 use crossdock_executor::sandbox::TerminalSize;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
 use super::super::transfer::shown;
 use crate::error::CliError;
+
+/// How often the caller's terminal is measured.
+const SIZE_POLL: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// Runs a container in the foreground; gives its exit code.
 pub fn foreground(engine: &Engine, container: &Container, interactive: bool) -> Result<i32, CliError> {
@@ -94,6 +97,7 @@ fn with_terminal(mut live: Live, interactive: bool, logger: Option<Arc<Logger>>)
     let pump = match terminal {
         Some(descriptor) => {
             if interactive {
+                follow_size(descriptor.try_clone().map_err(failed)?);
                 let mut input = std::fs::File::from(descriptor.try_clone().map_err(failed)?);
                 // Ends with the program: a blocked read of the terminal cannot be interrupted.
                 std::thread::spawn(move || copy(&mut std::io::stdin(), &mut input));
@@ -107,6 +111,22 @@ fn with_terminal(mut live: Live, interactive: bool, logger: Option<Arc<Logger>>)
             pump.join();
         }
     })?)
+}
+
+/// Keeps the container's terminal as large as the caller's, as long as the program lives.
+fn follow_size(terminal: OwnedFd) {
+    std::thread::spawn(move || {
+        let mut known = None;
+        loop {
+            std::thread::sleep(SIZE_POLL);
+            let Ok(now) = tcgetwinsize(std::io::stdin()) else { return };
+            let size = (now.ws_row, now.ws_col);
+            if known.is_some_and(|known| known != size) && tcsetwinsize(&terminal, now).is_err() {
+                return;
+            }
+            known = Some(size);
+        }
+    });
 }
 
 fn copy(from: &mut dyn Read, to: &mut dyn Write) {
