@@ -90,11 +90,11 @@ background() {
   check "rm -f of one that runs" bg "$OUT"
 
   # The process that runs it is killed: the container is dead, whatever its record says.
-  x run -d --name orphan busybox sleep 600
+  x run -d --name orphan busybox sleep "$MARK"
   ok "run -d again"
   x inspect --format '{{.State.Pid}}' orphan
   kill -9 "$OUT"
-  check_true "with the process that ran it its program ends" until_true 10 test -z "$(pgrep -f 'sleep 600' || true)"
+  check_true "with the process that ran it its program ends" until_true 10 sh -c "! pgrep -f \"sleep $MARK\$\""
   check_match "a dead supervisor is no Up" '^Exited \(137\) ' "$(status_of orphan)"
   x start orphan
   ok "and it can be started again"
