@@ -34,6 +34,27 @@ pub(super) fn lock(path: &Path) -> Result<File, GitError> {
     Ok(file)
 }
 
+/// What git says of a repository in which somebody was interrupted, or whose files are broken.
+fn is_damage(message: &str) -> bool {
+    [
+        "cannot lock ref",
+        ".lock': File exists",
+        "unable to update local ref",
+        "not a git repository",
+        "is corrupt",
+        "bad object",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
+}
+
+fn remove(path: &Path) -> Result<(), GitError> {
+    match fs_err::remove_dir_all(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(io(path)(source)),
+        _ => Ok(()),
+    }
+}
+
 impl Mirror {
     /// Opens the copy of a repository, or makes an empty one.
     pub fn open(calls: &Calls<'_>, root: &Path, spec: &GitSpec, commit: &Commit) -> Result<Self, GitError> {
@@ -43,19 +64,25 @@ impl Mirror {
         let name = format!("{}-{}", &blake3::hash(spec.remote.as_bytes()).to_hex()[..32], commit.id.len());
         let lock = lock(&directory.join(format!("{name}.lock")))?;
         let path = directory.join(format!("{name}.git"));
-        if !path.join("HEAD").is_file() {
-            let text = path.display().to_string();
-            let format = if commit.id.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
-            calls.run(&Call::new(
-                "prepare a copy of",
-                &["init", "--quiet", "--bare", "--template=", format, "--", &text],
-            ))?;
-            let mirror = Self { path, _lock: lock };
-            // Our own copies of it may ask for any commit.
-            mirror.git(calls, "prepare a copy of", &["config", "uploadpack.allowAnySHA1InWant", "true"])?;
-            return Ok(mirror);
+        let mirror = Self { path, _lock: lock };
+        if !mirror.path.is_dir() {
+            mirror.make(calls, commit)?;
         }
-        Ok(Self { path, _lock: lock })
+        Ok(mirror)
+    }
+
+    /// An empty copy, in its place only when it is whole.
+    fn make(&self, calls: &Calls<'_>, commit: &Commit) -> Result<(), GitError> {
+        let part = self.path.with_extension("part");
+        remove(&part)?;
+        let text = part.display().to_string();
+        let format = if commit.id.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
+        let action = "prepare a copy of";
+        calls.run(&Call::new(action, &["init", "--quiet", "--bare", "--template=", format, "--", &text]))?;
+        // Our own clones of it may ask for any commit.
+        let allow = ["config", "uploadpack.allowAnySHA1InWant", "true"];
+        calls.run(&Call::new(action, &allow).with("GIT_DIR", &part))?;
+        fs_err::rename(&part, &self.path).map_err(io(&self.path))
     }
 
     /// Runs git in the copy.
@@ -68,8 +95,19 @@ impl Mirror {
         calls.succeeds(&Call::new("look into", &["cat-file", "-e", &tree]).with("GIT_DIR", &self.path))
     }
 
-    /// Brings the commit, unless it is there.
+    /// Brings the commit, unless it is there. A copy that a killed process left damaged is made anew.
     pub fn fetch(&self, calls: &Calls<'_>, spec: &GitSpec, commit: &Commit) -> Result<(), GitError> {
+        match self.fetch_once(calls, spec, commit) {
+            Err(GitError::Refused { message, .. }) if is_damage(&message) => {
+                remove(&self.path)?;
+                self.make(calls, commit)?;
+                self.fetch_once(calls, spec, commit)
+            }
+            other => other,
+        }
+    }
+
+    fn fetch_once(&self, calls: &Calls<'_>, spec: &GitSpec, commit: &Commit) -> Result<(), GitError> {
         if !self.has(calls, &commit.id)? {
             self.bring(calls, spec, commit)?;
         }

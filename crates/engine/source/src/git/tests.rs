@@ -129,6 +129,28 @@ fn a_ref_that_moves_is_seen_and_what_is_known_is_not_fetched() {
 }
 
 #[test]
+fn what_a_killed_process_left_is_no_hindrance() {
+    let Some(world) = World::new() else { return };
+    world.checkout("").unwrap();
+    fs_err::write(world.path("r/a"), "three").unwrap();
+    world.commit("third");
+    git(&world.path("r"), &["push", "-q", "../r.git", "trunk"]);
+    let mirrors = world.path("state/mirrors");
+    let mirror = fs_err::read_dir(&mirrors).unwrap().flatten().map(|entry| entry.path()).find(|path| path.is_dir());
+    let mirror = mirror.unwrap();
+    fs_err::write(mirror.join("refs/crossdock/last.lock"), "").unwrap();
+    fs_err::write(mirror.join("shallow.lock"), "").unwrap();
+    fs_err::create_dir_all(mirror.with_extension("part")).unwrap();
+    let left = world.path("state/checkouts/c-left");
+    fs_err::create_dir_all(left.join("tree")).unwrap();
+    assert_eq!(read(&world.checkout("").unwrap().1, "a"), "three");
+    assert!(!left.exists());
+    fs_err::remove_file(mirror.join("HEAD")).unwrap();
+    fs_err::remove_dir_all(mirror.join("refs")).unwrap();
+    assert_eq!(read(&world.checkout("#v1").unwrap().1, "a"), "one");
+}
+
+#[test]
 fn histories_are_kept_when_asked_for() {
     let Some(world) = World::new() else { return };
     let (_, files) = world.checkout("?keep-git-dir=1#v1").unwrap();
