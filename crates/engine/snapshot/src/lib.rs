@@ -15,6 +15,7 @@ pub mod export;
 pub mod glob;
 pub mod listing;
 pub mod path;
+pub mod program;
 pub mod snapshotter;
 pub mod tar;
 pub mod tree;

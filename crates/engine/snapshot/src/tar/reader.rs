@@ -72,6 +72,11 @@ impl<R: Read> Reader<R> {
         Self { whiteouts: false, ..Self::new(inner) }
     }
 
+    /// The stream itself; what was read from it may not be handed out yet.
+    pub(crate) fn stream_mut(&mut self) -> &mut R {
+        &mut self.inner
+    }
+
     /// Where the next unread byte is in the uncompressed archive.
     pub fn offset_bytes(&self) -> u64 {
         self.offset
