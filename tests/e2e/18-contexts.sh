@@ -189,7 +189,7 @@ git_contexts() {
     x SOURCE_DATE_EPOCH=$EPOCH build -q --secret id=GIT_AUTH_TOKEN,src="$T/token" "$WEB/hub/git/r.git#v1"
     ok "the secret GIT_AUTH_TOKEN"
     check "the secret GIT_AUTH_TOKEN: the digest of the directory" "$WANTED" "$OUT"
-    x build --secret id="GIT_AUTH_TOKEN.${WEB#http://}",src="$T/token" "$WEB/hub/git/r.git#trunk:docker"
+    x build --secret "id=GIT_AUTH_TOKEN.${WEB#http://},src=$T/token" "$WEB/hub/git/r.git#trunk:docker"
     ok "the secret GIT_AUTH_TOKEN.host"
     check "no secret is in the state directory" "" "$(grep -rl open-word "$STATE" || true)"
   else

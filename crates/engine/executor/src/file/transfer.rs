@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crossdock_snapshot::{Entry, Node, RootedPath, Tree};
+use crossdock_snapshot::{Entry, Mtime, Node, RootedPath, Tree};
 
 use super::content::Content;
 use super::error::FileError;
@@ -222,6 +222,11 @@ impl<'a> Transfer<'a> {
         }
         if entry.symlink_target().is_none() {
             entry.mode = self.mode.apply(entry.mode, entry.is_dir());
+        }
+        // A tree without an entry for its root has no time for it: the directory made from it is new.
+        if from.path.is_root() && from.mtime == Mtime::EPOCH && self.stamp.time.is_none() {
+            entry.mtime = self.stamp.now.whole_seconds();
+            return (entry, TimeOrigin::Implied);
         }
         entry.mtime = self.stamp.time.unwrap_or(entry.mtime).whole_seconds();
         (entry, TimeOrigin::Given)
