@@ -32,10 +32,8 @@ pub fn with_files_in<T: Send>(
 
 fn show(directory: &Path, files: &[(String, PathBuf)]) -> io::Result<()> {
     // Opened before the directory is covered: that may be where they lie.
-    let opened = files
-        .iter()
-        .map(|(name, source)| Ok((name, fs_err::File::open(source)?)))
-        .collect::<io::Result<Vec<_>>>()?;
+    let opened =
+        files.iter().map(|(name, source)| Ok((name, fs_err::File::open(source)?))).collect::<io::Result<Vec<_>>>()?;
     rustix::mount::mount("tmpfs", directory, "tmpfs", MountFlags::empty(), Some(c"mode=0755"))?;
     for (name, source) in &opened {
         let place = directory.join(name);
@@ -55,10 +53,7 @@ mod tests {
         let outside = tempfile::tempdir().unwrap();
         fs_err::write(directory.path().join("own"), "own").unwrap();
         fs_err::write(outside.path().join("source"), "shown").unwrap();
-        let files = [
-            ("a".to_owned(), outside.path().join("source")),
-            ("b".to_owned(), directory.path().join("own")),
-        ];
+        let files = [("a".to_owned(), outside.path().join("source")), ("b".to_owned(), directory.path().join("own"))];
         let seen = with_files_in(directory.path(), &files, || {
             let read = |name: &str| fs_err::read_to_string(directory.path().join(name)).unwrap_or_default();
             [read("a"), read("b"), read("own")]

@@ -17,9 +17,9 @@ mod step;
 mod target;
 mod user;
 
-pub use spec::{
-    DEFAULT_HOSTNAME, DEFAULT_PATH, EmulatorMeans, EmulatorSpec, ExecOutcome, ExecSpec, MountSource, RootSpec, SHM_SIZE_BYTES_DEFAULT,
-    SandboxMount, TerminalSize, UpperSpec,
-};
 pub(crate) use emulate::MOUNT_PRIVATE;
+pub use spec::{
+    DEFAULT_HOSTNAME, DEFAULT_PATH, EmulatorMeans, EmulatorSpec, ExecOutcome, ExecSpec, MountSource, RootSpec,
+    SHM_SIZE_BYTES_DEFAULT, SandboxMount, TerminalSize, UpperSpec,
+};
 pub(crate) use step::run;
