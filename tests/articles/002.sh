@@ -56,6 +56,10 @@ builds() {
     check_match "$platform: what the step wrote" "^#[0-9]+ [0-9.]+ I'm building for $word\$" "$ERR"
   done
   check_has "the definition is loaded" "[internal] load build definition from Dockerfile" "$ERR"
+  check_match "its size is told" '^#[0-9]+ transferring dockerfile: [0-9]+B' "$ERR"
+  check_match "the base's metadata are loaded" '^#[0-9]+ \[(linux/[a-z0-9/]+ )?internal\] load metadata for docker.io/library/busybox:uclibc$' "$ERR"
+  check_match "the base is resolved to its digest" "^#[0-9]+ resolve docker.io/library/busybox:uclibc@$base" "$ERR"
+  check_match "its layers are unpacked" '^#[0-9]+ extracting sha256:[0-9a-f]{64}' "$ERR"
   check_has "and .dockerignore" "[internal] load .dockerignore" "$ERR"
   rows C11
   # Nothing is lost by a result nobody asked for, and nothing has to be warned of.
