@@ -71,7 +71,8 @@ impl Grants {
     }
 }
 
-fn usage(text: String) -> CliError {
+fn usage(text: impl Into<String>) -> CliError {
+    let text: String = text.into();
     CliError::Usage(format!("failed to build: {text}"))
 }
 
