@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test file: clippy sees only functions marked as tests")]
 
+mod dice;
 mod world;
 
-use world::{Dice, Ran, World};
+use dice::Dice;
+use world::{Ran, World};
 
 /// Random histories; each is built four times warm and four times fresh.
 const HISTORIES: u64 = 10;

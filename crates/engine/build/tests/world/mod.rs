@@ -12,32 +12,13 @@ use crossdock_oci::{BlobDigest, Platform};
 use crossdock_progress::{Event, Progress, Recorder};
 use tempfile::TempDir;
 
+use crate::dice::Dice;
+
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ran {
     Cached,
     Done,
-}
-
-/// The same numbers everywhere (splitmix64).
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % end.max(1) as u64) as usize
-    }
-
-    fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
-        words[self.below(words.len())]
-    }
 }
 
 const FILES: [&str; 7] = ["a", "b/one", "b/two", "b/deep/three", "c", "d/x.log", "d/y.txt"];
@@ -178,6 +159,7 @@ impl World {
             names: Vec::new(),
             annotations: Annotations::default(),
             given: crossdock_build::Given::default(),
+            arch_check: crossdock_build::ArchCheck::default(),
             only_graph: false,
         };
         let recorder = Arc::new(Recorder::default());
