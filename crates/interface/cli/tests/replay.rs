@@ -147,7 +147,8 @@ fn replay(names: &[&str]) {
 
 const DOCKERFILE: [&str; 4] = ["lex", "expand", "ignore", "heredoc"];
 const LAYERS: [&str; 2] = ["tar_reader", "listing_decode"];
-const WORDS_AND_DOCUMENTS: [&str; 7] = [
+const WORDS_AND_DOCUMENTS: [&str; 8] = [
+    "git_url",
     "reference",
     "manifest",
     "image_config",
