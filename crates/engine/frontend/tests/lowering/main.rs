@@ -4,5 +4,6 @@
 
 mod calls;
 mod cases;
+mod projects;
 mod properties;
 mod toy;

@@ -17,6 +17,8 @@ pub struct ToyBridge {
     solved: Mutex<Vec<String>>,
     asked: Mutex<Vec<String>>,
     warned: Mutex<Vec<Warning>>,
+    /// Every image that is named is there, for three platforms.
+    has_every_image: bool,
 }
 
 impl ToyBridge {
@@ -29,7 +31,14 @@ impl ToyBridge {
 
     /// With these files.
     pub fn with_files(files: BTreeMap<String, Vec<u8>>) -> Self {
-        Self { files, solved: Mutex::default(), asked: Mutex::default(), warned: Mutex::default() }
+        let (solved, asked, warned) = Default::default();
+        Self { files, solved, asked, warned, has_every_image: false }
+    }
+
+    /// The same with every image there is.
+    pub fn with_every_image(mut self) -> Self {
+        self.has_every_image = true;
+        self
     }
 
     /// What was asked: sources in order, then images sorted, because these are resolved several at a time.
@@ -84,6 +93,17 @@ fn config(name: &str, platform: &Platform) -> Value {
             view["config"]["OnBuild"] =
                 json!(["COPY --from=busybox /bin/x /x", "ENV O=1", "RUN echo $O", "ADD . /src"]);
         }
+        "docker.io/shelf/webapp-onbuild:1" => {
+            view["config"]["WorkingDir"] = json!("/srv");
+            view["config"]["OnBuild"] = json!([
+                "ARG NODE_ENV",
+                "ENV NODE_ENV=$NODE_ENV",
+                "COPY package.json /srv/",
+                "RUN npm ci && npm cache clean --force",
+                "COPY --chown=node:node . /srv",
+                "USER node",
+            ]);
+        }
         "docker.io/library/badonbuild:1" => view["config"]["OnBuild"] = json!(["RUNN x"]),
         "docker.io/library/empty:1" => {
             view["rootfs"]["diff_ids"] = json!([]);
@@ -96,7 +116,7 @@ fn config(name: &str, platform: &Platform) -> Value {
 }
 
 /// The platform of the manifest that is found, or those that are there.
-fn choose(name: &str, wanted: &Platform) -> Option<Result<Platform, Vec<Platform>>> {
+fn choose(name: &str, wanted: &Platform, any: bool) -> Option<Result<Platform, Vec<Platform>>> {
     let all = || PLATFORMS.map(|(arch, variant)| Platform::new("linux", arch, variant).normalized());
     let pick = |have: Vec<Platform>| {
         let matcher = wanted.matcher();
@@ -117,6 +137,7 @@ fn choose(name: &str, wanted: &Platform) -> Option<Result<Platform, Vec<Platform
         "docker.io/library/amd64only:1" => pick(vec![Platform::new("linux", "amd64", "")]),
         // One manifest without an index: taken whatever was asked for.
         "docker.io/library/armsingle:1" => Ok(Platform::new("linux", "arm64", "")),
+        _ if any => pick(all().to_vec()),
         _ => return None,
     })
 }
@@ -130,7 +151,7 @@ impl Bridge for ToyBridge {
         self.asked.lock().unwrap().push(format!("{} for {}", request.log_name, request.platform));
         let reference = request.reference.clone();
         let name = reference.to_string();
-        let platform = match choose(&name, &request.platform) {
+        let platform = match choose(&name, &request.platform, self.has_every_image) {
             None => return Err(BridgeError::NoSuchImage { reference: Box::new(reference) }),
             Some(Err(available)) => {
                 return Err(BridgeError::NoSuchPlatform {

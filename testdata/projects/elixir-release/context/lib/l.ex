@@ -1,0 +1,1 @@
+defmodule L do end

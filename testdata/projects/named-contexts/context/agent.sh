@@ -1,0 +1,2 @@
+#!/bin/sh
+cat /etc/agent/settings.toml /etc/agent/extra.toml
