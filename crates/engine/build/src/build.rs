@@ -17,6 +17,7 @@ use crossdock_oci::Reference;
 use crossdock_progress::Progress;
 use crossdock_solver::{Solver, SolverOptions};
 
+use crate::architecture::ArchCheck;
 use crate::bridge::{EngineBridge, solve_error};
 use crate::export::{ExportRequest, ExportedImage, Finished};
 use crate::locals::Locals;
@@ -54,6 +55,8 @@ pub struct BuildRequest {
     pub annotations: Annotations,
     /// Secrets and ssh agents for steps that ask for them.
     pub given: Given,
+    /// What is done about programs for another architecture.
+    pub arch_check: ArchCheck,
     /// Stop after the graph is made.
     pub only_graph: bool,
 }
@@ -163,6 +166,7 @@ fn finish_build(
         annotations: request.annotations.clone(),
         epoch: outcome.source_date_epoch,
         force_index: outcome.multi_platform && request.options.platforms.len() <= 1,
+        arch_check: request.arch_check,
     };
     let image = steps.export(&finished, &export)?;
     steps.mark_used()?;

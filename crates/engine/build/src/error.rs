@@ -105,6 +105,11 @@ pub enum BuildError {
     OtherPlatform { reference: Reference, wanted: Platform, found: Platform },
     #[error("blob {digest} in the local store is damaged and was dropped; build again to fetch or make it anew")]
     BlobDamaged { digest: BlobDigest },
+    #[error(
+        "{platform}: the image could not start: {program} is a program for {own}; build it for {} (see docs/checks/architecture.md; CROSSDOCK_ARCH_CHECK=warn makes this a warning)",
+        .platform.architecture
+    )]
+    Architecture { platform: Platform, program: String, own: &'static str },
     #[error("tag is needed when pushing to registry")]
     NoNameToPush,
     #[error("the records of {what} cannot be read: {source}")]

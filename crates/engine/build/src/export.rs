@@ -18,6 +18,7 @@ use crossdock_oci::{Descriptor, ImageConfigView, Platform, Reference, Timestamp}
 use crossdock_progress::Step;
 
 use crate::BuildError;
+use crate::architecture::ArchCheck;
 use crate::layers::LayerForm;
 use crate::perform::Steps;
 
@@ -39,6 +40,7 @@ pub struct ExportRequest {
     pub annotations: Annotations,
     pub epoch: Option<Timestamp>,
     pub force_index: bool,
+    pub arch_check: ArchCheck,
 }
 
 /// An image that was kept.
@@ -113,7 +115,9 @@ impl Steps {
             return Err(ExportError::DockerManifestList.into());
         }
         let names = if spec.names.is_empty() { request.names.clone() } else { parse_names(&spec.names)? };
-        let image = self.assemble(step, finished, spec, request)?;
+        // Every output has the same programs: they are looked at once.
+        let wish = if kept.is_none() { request.arch_check } else { ArchCheck::Off };
+        let image = self.assemble(step, finished, spec, request, wish)?;
         // The first image is the one that is reported; each later one is kept, too, under names that are its own.
         match kept {
             None => {
@@ -151,6 +155,7 @@ impl Steps {
         finished: &[Finished],
         spec: &OutputSpec,
         request: &ExportRequest,
+        wish: ArchCheck,
     ) -> Result<AssembledImage, BuildError> {
         let method = Method::new(spec.compression, spec.compression_level)?;
         let family = if spec.uses_oci_types() { Family::Oci } else { Family::Docker };
@@ -160,6 +165,7 @@ impl Steps {
         let mut images = Vec::with_capacity(finished.len());
         for result in finished {
             let layers = self.image_layers(&result.layers, result.inherited, form)?;
+            self.check_architecture(step, result, &layers, epoch, wish)?;
             images.push(PlatformImage { platform: result.platform.clone(), config: result.config.clone(), layers });
         }
         line.done();

@@ -11,6 +11,7 @@ use crossdock_image::{LayerBlob, LayerId, LayerRow, Method, StoredLayer, compres
 use crossdock_oci::media_type::{Compression, Family};
 use crossdock_oci::{Descriptor, DiffId, Timestamp};
 use crossdock_snapshot::compression;
+use crossdock_snapshot::program::{Programs, Tap};
 
 use crate::BuildError;
 use crate::clamp::clamp_times;
@@ -69,7 +70,10 @@ impl Steps {
             if let Some(found) = self.stored_layer(&row, form)? {
                 return Ok(found);
             }
-            let stored = self.compress(&row, stack, form)?;
+            let (stored, programs) = self.compress(&row, stack, form)?;
+            if let Some(programs) = &programs {
+                self.layers.note_programs(stored.diff_id, programs)?;
+            }
             let media_type = Family::Oci.layer(form.method.compression).to_owned();
             let method = Some(form.method.id());
             let blob = LayerBlob { media_type, digest: stored.digest, size: stored.size, method, origins: Vec::new() };
@@ -80,6 +84,7 @@ impl Steps {
                     row.add_blob(blob.clone());
                     row.diff_id = Some(stored.diff_id);
                     row.uncompressed_size = stored.uncompressed_size;
+                    row.programs_noted |= programs.is_some();
                 },
             )?;
             Ok(named(&row, stored.diff_id, &blob, form.family))
@@ -100,9 +105,48 @@ impl Steps {
         Ok(None)
     }
 
-    fn compress(&self, row: &LayerRow, stack: &[LayerId], form: LayerForm) -> Result<StoredLayer, BuildError> {
+    /// Compresses a layer; what its programs are is seen on the way.
+    fn compress(
+        &self,
+        row: &LayerRow,
+        stack: &[LayerId],
+        form: LayerForm,
+    ) -> Result<(StoredLayer, Option<Programs>), BuildError> {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        self.with_tar(row, stack, |tar| Ok(compress_layer(&self.store, &self.lease, tar, form.method, threads)?))
+        self.with_tar(row, stack, |tar| {
+            let mut tap = Tap::new(tar);
+            let stored = compress_layer(&self.store, &self.lease, &mut tap, form.method, threads)?;
+            Ok((stored, tap.finish().ok()))
+        })
+    }
+
+    /// What the programs of a stack's topmost layer are, when it was made here: from the note, else from its bytes.
+    pub(crate) fn programs(&self, stack: &[LayerId]) -> Result<Option<Programs>, BuildError> {
+        let id = &stack[stack.len() - 1];
+        let Some(row) = self.layers.get(id)? else { return Ok(None) };
+        let made_here = row.blobs.is_empty() || row.blobs.iter().any(|blob| blob.method.is_some());
+        let Some(diff_id) = row.diff_id.filter(|_| made_here) else { return Ok(None) };
+        if let Some(programs) = self.layers.programs(diff_id)? {
+            return Ok(Some(programs));
+        }
+        let mut here = self.unpacker.has(stack)?.is_some() && row.blobs.is_empty();
+        for blob in &row.blobs {
+            here = here || self.store.has(blob.digest)?;
+        }
+        if !here {
+            return Ok(None);
+        }
+        let failed = |source| BuildError::Io { path: id.to_string(), source };
+        let programs = self.with_tar(&row, stack, |tar| {
+            let mut tap = Tap::new(tar);
+            std::io::copy(&mut tap, &mut std::io::sink()).map_err(failed)?;
+            Ok(tap.finish().ok())
+        })?;
+        if let Some(programs) = &programs {
+            self.layers.note_programs(diff_id, programs)?;
+            self.layers.update(id, || row.clone(), |row| row.programs_noted = true)?;
+        }
+        Ok(programs)
     }
 
     /// Runs `read` on the tar of a stack's topmost layer, wherever it can be had from.

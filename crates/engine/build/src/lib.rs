@@ -4,6 +4,7 @@
 //! builds share; [`Build`] is one conversation: its frontend asks through `Bridge`, the solver decides what runs, and
 //! the files of this room perform it.
 
+mod architecture;
 mod base;
 mod bridge;
 mod build;
@@ -27,6 +28,7 @@ mod sources;
 mod trees;
 mod unpack;
 
+pub use architecture::{ArchCheck, Entrypoint, Foreign, Is, Part, verify};
 pub use build::{Build, BuildFailure, BuildReport, BuildRequest, LocalContexts};
 pub use engine::{Engine, EngineOptions};
 pub use error::{BuildError, StepFailure};

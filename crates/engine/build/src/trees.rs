@@ -106,6 +106,15 @@ impl Trees {
         })
     }
 
+    /// The listing of a layer, when nothing has to be fetched or read for it.
+    pub(crate) fn known(&self, id: &LayerId) -> Result<Option<Arc<Listing>>, BuildError> {
+        if let Some(listing) = locked(&self.listings).get(id) {
+            return Ok(Some(Arc::clone(listing)));
+        }
+        let Some(row) = self.layers.get(id)? else { return Ok(None) };
+        Ok(self.stored(&row)?.map(Arc::new))
+    }
+
     /// The stored listing; one of an older version, or a damaged one, counts as none.
     fn stored(&self, row: &LayerRow) -> Result<Option<Listing>, BuildError> {
         let Some(digest) = row.listing else { return Ok(None) };

@@ -10,6 +10,7 @@ use std::fmt;
 use crossdock_content::{Link, Space, Store};
 use crossdock_oci::media_type::{self, Compression};
 use crossdock_oci::{BlobDigest, Descriptor, DiffId, Timestamp};
+use crossdock_snapshot::program::Programs;
 use serde::{Deserialize, Serialize};
 
 use crate::ImageError;
@@ -105,6 +106,9 @@ pub struct LayerRow {
     /// Bytes of the tar, when known.
     #[serde(default)]
     pub uncompressed_size: u64,
+    /// What its programs are was noted, see [`Layers::programs`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub programs_noted: bool,
 }
 
 impl LayerRow {
@@ -118,6 +122,7 @@ impl LayerRow {
             snapshots: BTreeMap::new(),
             listing: None,
             uncompressed_size: 0,
+            programs_noted: false,
         }
     }
 
@@ -135,8 +140,15 @@ impl LayerRow {
     fn links(&self) -> Vec<Link> {
         let blobs = self.blobs.iter().map(|blob| Link::Blob(blob.digest));
         let snapshots = self.snapshots.values().map(|name| Link::Row(Space::Snapshot, name.clone()));
-        blobs.chain(snapshots).chain(self.listing.map(Link::Blob)).collect()
+        let programs = self.diff_id.filter(|_| self.programs_noted);
+        let programs = programs.map(|diff_id| Link::Row(Space::Listing, programs_key(diff_id)));
+        blobs.chain(snapshots).chain(self.listing.map(Link::Blob)).chain(programs).collect()
     }
+}
+
+/// The row that says what the programs of a layer are.
+fn programs_key(diff_id: DiffId) -> String {
+    format!("programs/{}", diff_id.hex())
 }
 
 /// The layer rows of a store.
@@ -168,6 +180,23 @@ impl Layers {
         let value = serde_json::to_vec(row).expect("a layer row has only string keys");
         self.store.put_row(Space::Layer, row.id.as_str(), &value, &row.links())?;
         Ok(())
+    }
+
+    /// What the programs of a layer are; `None` when nobody looked, or another version of this program did.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn programs(&self, diff_id: DiffId) -> Result<Option<Programs>, ImageError> {
+        let row = self.store.get(Space::Listing, &programs_key(diff_id))?;
+        Ok(row.and_then(|bytes| Programs::decode(&bytes)))
+    }
+
+    /// Notes what the programs of a layer are. It lives as long as a row with [`LayerRow::programs_noted`].
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn note_programs(&self, diff_id: DiffId, programs: &Programs) -> Result<(), ImageError> {
+        Ok(self.store.put_row(Space::Listing, &programs_key(diff_id), &programs.encode(), &[])?)
     }
 
     /// Changes a row, which is made when it is not there. Two writers at once may lose one of two hints; the loser

@@ -42,6 +42,7 @@ pub fn verb(session: &Session, verb: Verb) -> Result<(), CliError> {
         Verb::Binfmt(args) => commands::binfmt::run(&args),
         Verb::Registry { verb: RegistryVerb::Serve(args) } => commands::registry::serve(&args),
         Verb::Context { verb: ContextVerb::Ls(args) } => commands::context::list(session, &args),
+        Verb::Verify(args) => commands::verify::run(&args),
         Verb::CheckStore { repair } => commands::store::check(repair),
         Verb::Install(args) => commands::install::install(session, &args),
         Verb::Uninstall(args) => commands::install::uninstall(session, &args),

@@ -183,7 +183,7 @@ impl ListingBuilder {
         path.components().try_fold(ROOT, |at, name| self.slots[at].children.get(name).copied())
     }
 
-    fn find(&self, path: &RootedPath) -> Option<&ListingEntry> {
+    pub(crate) fn find(&self, path: &RootedPath) -> Option<&ListingEntry> {
         self.slots[self.find_slot(path)?].entry.as_ref()
     }
 

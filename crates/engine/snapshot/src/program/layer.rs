@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Elf, Head};
-use crate::entry::Entry;
+use crate::entry::{Entry, EntryKind};
 use crate::listing::{Listing, ListingBuilder, ListingEntry, ListingError};
 use crate::tar::TarEntry;
 
@@ -38,11 +38,20 @@ impl Gathering {
     /// A member, with the head of a program. Files that cannot be started are left out: nothing asks for them.
     pub(super) fn push(&mut self, member: TarEntry, head: Option<Head>) -> Result<(), ListingError> {
         let content = match (&member, head) {
-            (TarEntry::Entry(entry), None) if entry.is_file() => return Ok(()),
+            (TarEntry::Entry(entry), None) if self.is_left_out(entry) => return Ok(()),
             (_, None | Some(Head::Other)) => None,
             (_, Some(head)) => Some(self.number(head)?),
         };
         self.listing.push(member, content, None)
+    }
+
+    /// A file that cannot be started, or a further name of one: such a link has the file's own mode.
+    fn is_left_out(&self, entry: &Entry) -> bool {
+        match &entry.kind {
+            EntryKind::File { .. } => true,
+            EntryKind::HardLink { target } => entry.mode & EXECUTE == 0 && self.listing.find(target).is_none(),
+            _ => false,
+        }
     }
 
     /// The number of a head, in the place of a content digest: hard links and replaced names keep it right by themselves.

@@ -77,11 +77,15 @@ impl Elf {
     /// The architecture it is for, when an image of `architecture` cannot run it. Of machines we do not know, and for
     /// images of such, nothing is said.
     pub fn misfit(&self, architecture: &str) -> Option<&'static str> {
-        let own = self.architecture()?;
-        let is_known = ARCHITECTURES.iter().any(|known| known.0 == architecture);
-        let fits = own == architecture || ALSO_RUN.contains(&(architecture, own));
-        (is_known && !fits).then_some(own)
+        self.architecture().filter(|own| !fits(own, architecture))
     }
+}
+
+/// Whether an image of `architecture` runs programs for `own`; of architectures we do not know nothing is denied.
+pub fn fits(own: &str, architecture: &str) -> bool {
+    own == architecture
+        || ALSO_RUN.contains(&(architecture, own))
+        || !ARCHITECTURES.iter().any(|known| known.0 == architecture)
 }
 
 impl Head {

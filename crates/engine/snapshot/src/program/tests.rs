@@ -89,8 +89,10 @@ fn layer() -> Vec<u8> {
     for (name, mode) in [("bin/app", 0o755), ("bin/data", 0o644)] {
         writer.append(&Entry::file(path(name), bytes.len() as u64, mode), &mut bytes.as_slice()).unwrap();
     }
-    let link = crate::EntryKind::HardLink { target: path("bin/app") };
-    writer.append(&Entry { kind: link, ..Entry::file(path("bin/same"), 0, 0o755) }, &mut io::empty()).unwrap();
+    for (name, target, mode) in [("bin/same", "bin/app", 0o755), ("bin/other", "bin/data", 0o644)] {
+        let kind = crate::EntryKind::HardLink { target: path(target) };
+        writer.append(&Entry { kind, ..Entry::file(path(name), 0, mode) }, &mut io::empty()).unwrap();
+    }
     let big = vec![b'x'; 3 << 20];
     writer.append(&Entry::file(path("bin/text"), big.len() as u64, 0o755), &mut big.as_slice()).unwrap();
     writer.whiteout(&path("gone")).unwrap();
@@ -113,7 +115,7 @@ fn a_tap_passes_every_byte_and_sees_the_programs() {
     assert!(matches!(head("bin/app"), Some(Head::Elf(elf)) if elf.machine == 183));
     assert_eq!(head("bin/same"), head("bin/app"));
     assert_eq!(head("bin/text"), None);
-    assert!(listing.get(&path("bin/data")).is_none());
+    assert!(listing.get(&path("bin/data")).is_none() && listing.get(&path("bin/other")).is_none());
     assert_eq!(listing.whiteouts(), [path("gone")]);
 }
 

@@ -10,6 +10,7 @@ pub mod globals;
 pub mod images;
 pub mod lists;
 pub mod run;
+pub mod verify;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -139,6 +140,8 @@ pub enum Verb {
         #[command(subcommand)]
         verb: context::ContextVerb,
     },
+    /// Check that the programs of an image fit its platforms, and its digests
+    Verify(verify::VerifyArgs),
     /// Check the local store for damage
     CheckStore {
         /// Drop damaged blobs, so that they are fetched or made again

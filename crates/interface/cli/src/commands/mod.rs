@@ -21,6 +21,7 @@ pub mod registry;
 pub mod run;
 pub mod store;
 pub mod transfer;
+pub mod verify;
 
 mod emulator_image;
 mod helper_images;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crossdock_build::ArchCheck;
 use serde::Deserialize;
 
 use crate::error::{CliError, say};
@@ -30,6 +31,19 @@ pub fn check(session: &Session) -> Result<(), CliError> {
             "{BUILDKIT_VARIABLE} environment variable expects boolean value: strconv.ParseBool: parsing {other:?}: invalid syntax"
         ))),
     }
+}
+
+/// What is done about programs for another architecture than their image's.
+const ARCH_CHECK_VARIABLE: &str = "CROSSDOCK_ARCH_CHECK";
+
+/// Reads `CROSSDOCK_ARCH_CHECK`.
+///
+/// # Errors
+/// When it is none of its words.
+pub fn arch_check() -> Result<ArchCheck, CliError> {
+    let word = std::env::var(ARCH_CHECK_VARIABLE).unwrap_or_default();
+    ArchCheck::parse(&word)
+        .ok_or_else(|| CliError::Usage(format!("{ARCH_CHECK_VARIABLE}={word}: off, warn and fail are its words")))
 }
 
 /// The part of config.json that speaks of proxies; a section for each engine, `default` for all others.

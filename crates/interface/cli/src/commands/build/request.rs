@@ -64,6 +64,7 @@ pub fn request(
         names,
         annotations,
         given: grants.given.clone(),
+        arch_check: environment::arch_check()?,
         only_graph: args.print_llb,
     })
 }
