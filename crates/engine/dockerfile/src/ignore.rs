@@ -200,16 +200,31 @@ impl Patterns {
 fn read_pattern(text: &str, line: u32) -> Result<Option<Pattern>, IgnoreError> {
     let text = text.trim();
     let (is_exception, text) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest.trim()));
-    if text.is_empty() {
-        return if is_exception { Err(IgnoreError::BareException { line }) } else { Ok(None) };
-    }
     if text.len() > IGNORE_PATTERN_BYTES_MAX {
         return Err(IgnoreError::PatternTooLong { line });
     }
-    let cleaned = clean(text);
-    let text = if cleaned.len() > 1 { cleaned.strip_prefix('/').unwrap_or(&cleaned).to_owned() } else { cleaned };
+    let text = clean_whole(text);
+    if text.is_empty() {
+        return if is_exception { Err(IgnoreError::BareException { line }) } else { Ok(None) };
+    }
     let glob = Glob::parse(&text).ok_or_else(|| IgnoreError::Syntax { pattern: text.clone(), line })?;
     Ok(Some(Pattern { text, is_exception, line, glob }))
+}
+
+/// Cleaned, without the first slash and without blanks at the ends, until nothing changes: `a /` is read from the file as `a `, and what is passed on
+/// as a list is read once more (BuildKit does both, too).
+fn clean_whole(text: &str) -> String {
+    let mut text = text.to_owned();
+    while !text.is_empty() {
+        let cleaned = clean(&text);
+        let cut = if cleaned.len() > 1 { cleaned.strip_prefix('/').unwrap_or(&cleaned) } else { &cleaned };
+        let cut = cut.trim();
+        if cut == text {
+            break;
+        }
+        text = cut.to_owned();
+    }
+    text
 }
 
 /// The shortest name of the same path: no empty parts, no `.`, `..` resolved where it can be.

@@ -1,9 +1,21 @@
-//! In: `fuzz/corpus/<target>/*`, and mutations of it from a fixed seed. Out: every fuzz target has met them, with a stable compiler. Never: an input that differs from run to run.
+//! In: `fuzz/corpus/<target>/*`, and mutations of it from a seed. Out: every fuzz target has met them, with a stable compiler. Never: an input that cannot be made again from the seed, one that runs longer than [`INPUT_SECONDS_MAX`] or in more memory than [`MEMORY_BYTES_MAX`].
+//!
+//! Without variables every target meets a fixed number of inputs from a fixed seed. `FUZZ_SECONDS` sets a time for each target instead, `FUZZ_TARGETS`
+//! names the targets, `FUZZ_SEED` the seed (it is printed). What kills the process leaves no input behind: `FUZZ_KEEP=1` writes each one before it runs.
 
-#![allow(clippy::unwrap_used, reason = "a test file: clippy sees only functions marked as tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test file: clippy sees only functions marked as tests"
+)]
+// The crate of the fuzz targets knows this name, the compiler of this file need not.
+#![allow(unexpected_cfgs)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once};
+use std::time::{Duration, Instant, SystemTime};
 
 #[path = "../../../../fuzz/src/lib.rs"]
 mod fuzz;
@@ -13,6 +25,10 @@ const MUTATIONS: usize = 2000;
 /// Most bytes of a mutated input: longer ones cost time and find nothing else.
 const INPUT_BYTES_MAX: usize = 16 << 10;
 const SEED: u64 = 0x5eed_c0de;
+/// Longest time of one input: more is a hang.
+const INPUT_SECONDS_MAX: u64 = 10;
+/// Address space of this program: an input that needs more ends it.
+const MEMORY_BYTES_MAX: u64 = 2 << 30;
 /// Pieces that parsers care about.
 const WORDS: [&[u8]; 32] = [
     b"\n",
@@ -118,69 +134,127 @@ fn mutate(input: &[u8], others: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
     bytes
 }
 
-fn run(target: fuzz::Target, input: &[u8]) {
+/// The input that runs now, and since when.
+static RUNNING: Mutex<Option<(Instant, String, Vec<u8>)>> = Mutex::new(None);
+
+/// Sets the limit of memory, and begins to look for inputs that do not end.
+fn begin_watch() {
+    static BEGIN: Once = Once::new();
+    BEGIN.call_once(|| {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let limit = Rlimit { current: Some(MEMORY_BYTES_MAX), maximum: None };
+        setrlimit(Resource::As, limit).expect("a process may lower its own limit");
+        std::thread::spawn(|| {
+            loop {
+                std::thread::sleep(Duration::from_millis(500));
+                let running = RUNNING.lock().unwrap();
+                let Some((since, name, input)) = &*running else { continue };
+                if since.elapsed().as_secs() >= INPUT_SECONDS_MAX {
+                    eprintln!("{name} runs longer than {INPUT_SECONDS_MAX} s: {}", keep(name, input));
+                    std::process::abort();
+                }
+            }
+        });
+    });
+}
+
+/// Writes an input that fails to a file; says where.
+fn keep(name: &str, input: &[u8]) -> String {
+    let path = std::env::temp_dir().join(format!("crossdock-fuzz-{name}"));
+    fs_err::write(&path, input).unwrap();
+    format!("the {} bytes are kept in {}: a copy belongs into fuzz/corpus/{name}", input.len(), path.display())
+}
+
+fn run(target: fuzz::Target, input: &[u8], is_watched: bool) {
     let (name, function) = target;
-    if catch_unwind(AssertUnwindSafe(|| function(input))).is_err() {
-        let path = std::env::temp_dir().join(format!("crossdock-fuzz-{name}"));
-        fs_err::write(&path, input).unwrap();
-        panic!(
-            "{name} fails with the {} bytes kept in {}: a copy belongs into fuzz/corpus/{name}",
-            input.len(),
-            path.display()
-        );
+    if is_watched {
+        *RUNNING.lock().unwrap() = Some((Instant::now(), name.to_owned(), input.to_vec()));
+        if std::env::var_os("FUZZ_KEEP").is_some() {
+            keep(name, input);
+        }
+    }
+    let begun = Instant::now();
+    let is_good = catch_unwind(AssertUnwindSafe(|| function(input))).is_ok();
+    if is_watched {
+        *RUNNING.lock().unwrap() = None;
+    }
+    assert!(is_good, "{name} fails: {}", keep(name, input));
+    assert!(begun.elapsed().as_secs() < INPUT_SECONDS_MAX, "{name} takes {:?}: {}", begun.elapsed(), keep(name, input));
+}
+
+/// The corpus, then mutations of it until `is_done` (asked with their number) says so. Gives the number of inputs.
+fn meet(target: fuzz::Target, seed: u64, is_watched: bool, is_done: &dyn Fn(usize) -> bool) -> usize {
+    let inputs = corpus(target.0);
+    for input in &inputs {
+        run(target, input, is_watched);
+    }
+    let mut dice = Dice(seed);
+    let mut mutated = 0;
+    while !is_done(mutated) {
+        let input = mutate(&inputs[dice.below(inputs.len())], &inputs, &mut dice);
+        run(target, &input, is_watched);
+        mutated += 1;
+    }
+    inputs.len() + mutated
+}
+
+fn replay(targets: &[fuzz::Target]) {
+    // The run with a time does it all.
+    if std::env::var_os("FUZZ_SECONDS").is_some() {
+        return;
+    }
+    for target in targets {
+        meet(*target, SEED, false, &|mutated| mutated >= MUTATIONS);
     }
 }
 
-fn replay(names: &[&str]) {
-    for target in fuzz::TARGETS.into_iter().filter(|(name, _)| names.contains(name)) {
-        let inputs = corpus(target.0);
-        for input in &inputs {
-            run(target, input);
-        }
-        let mut dice = Dice(SEED);
-        for _ in 0..MUTATIONS {
-            let input = mutate(&inputs[dice.below(inputs.len())], &inputs, &mut dice);
-            run(target, &input);
-        }
-    }
+fn all() -> Vec<fuzz::Target> {
+    [&fuzz::DOCKERFILE[..], &fuzz::LAYERS[..], &fuzz::WORDS[..]].concat()
 }
-
-const DOCKERFILE: [&str; 4] = ["lex", "expand", "ignore", "heredoc"];
-const LAYERS: [&str; 2] = ["tar_reader", "listing_decode"];
-const WORDS_AND_DOCUMENTS: [&str; 8] = [
-    "git_url",
-    "reference",
-    "manifest",
-    "image_config",
-    "registry_config_toml",
-    "www_authenticate",
-    "gotemplate",
-    "engine_answer",
-];
 
 #[test]
 fn dockerfiles_and_ignore_files() {
-    replay(&DOCKERFILE);
+    replay(&fuzz::DOCKERFILE);
 }
 
 #[test]
 fn layers_and_listings() {
-    replay(&LAYERS);
+    replay(&fuzz::LAYERS);
 }
 
 #[test]
 fn names_documents_and_headers() {
-    replay(&WORDS_AND_DOCUMENTS);
+    replay(&fuzz::WORDS);
+}
+
+/// Does nothing without `FUZZ_SECONDS`.
+#[test]
+fn each_target_for_a_time() {
+    let Ok(seconds) = std::env::var("FUZZ_SECONDS") else { return };
+    let time = Duration::from_secs(seconds.parse().expect("FUZZ_SECONDS is a number"));
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let seed =
+        std::env::var("FUZZ_SEED").map_or(now.as_nanos() as u64, |text| text.parse().expect("FUZZ_SEED is a number"));
+    let names = std::env::var("FUZZ_TARGETS").unwrap_or_default();
+    begin_watch();
+    println!("seed {seed}; at most {INPUT_SECONDS_MAX} s for an input, {} MiB for the process", MEMORY_BYTES_MAX >> 20);
+    let mut found = 0;
+    for target in all().into_iter().filter(|(name, _)| names.is_empty() || names.split(' ').any(|word| word == *name)) {
+        let begun = Instant::now();
+        let inputs = meet(target, seed, true, &|_| begun.elapsed() >= time);
+        println!("{}: {inputs} executions in {} s", target.0, begun.elapsed().as_secs());
+        found += 1;
+    }
+    assert!(found > 0, "no target is called {names}");
 }
 
 #[test]
-fn every_target_is_replayed_and_has_its_binary() {
-    let replayed = [&DOCKERFILE[..], &LAYERS[..], &WORDS_AND_DOCUMENTS[..]].concat();
+fn every_target_has_its_binary() {
     let manifest = fs_err::read_to_string(root().join("fuzz/Cargo.toml")).unwrap();
-    for (name, _) in fuzz::TARGETS {
-        assert!(replayed.contains(&name), "{name}");
+    for (name, _) in all() {
         assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")), "{name}");
         assert!(root().join(format!("fuzz/fuzz_targets/{name}.rs")).exists(), "{name}");
     }
-    assert_eq!(replayed.len(), fuzz::TARGETS.len());
+    let binaries = fs_err::read_dir(root().join("fuzz/fuzz_targets")).unwrap().count();
+    assert_eq!(all().len(), binaries, "a target that is not in fuzz/src/lib.rs");
 }

@@ -45,5 +45,9 @@ pub fn difference(left: &[String], right: &[String]) -> String {
         these.iter().filter(|line| !those.contains(line)).take(12).map(|line| format!("{mark} {line}")).collect()
     };
     let lines = [only("<", left, right), only(">", right, left)].concat();
-    if lines.is_empty() { "the same lines in another order, or other bytes of the tars".to_owned() } else { format!("\n{}", lines.join("\n")) }
+    if lines.is_empty() {
+        "the same lines in another order, or other bytes of the tars".to_owned()
+    } else {
+        format!("\n{}", lines.join("\n"))
+    }
 }

@@ -223,7 +223,12 @@ impl<'a> Place<'a> {
         let secrets = [("s".to_owned(), SecretSource::File(self.secret.path().to_owned()))];
         let request = BuildRequest {
             options,
-            contexts: LocalContexts { context: dir.clone(), dockerfile: dir, named: named.into(), ..LocalContexts::default() },
+            contexts: LocalContexts {
+                context: dir.clone(),
+                dockerfile: dir,
+                named: named.into(),
+                ..LocalContexts::default()
+            },
             outputs: Vec::new(),
             names: Vec::new(),
             annotations: Annotations::default(),
@@ -244,7 +249,9 @@ fn steps(events: &[Event]) -> (usize, usize) {
     let mut steps = BTreeMap::new();
     for event in events {
         let Event::Vertex(vertex) = event else { continue };
-        let is_step = vertex.name.starts_with('[') && !vertex.name.starts_with("[internal]") && !vertex.name.starts_with("[context ");
+        let is_step = vertex.name.starts_with('[')
+            && !vertex.name.starts_with("[internal]")
+            && !vertex.name.starts_with("[context ");
         if vertex.completed.is_some() && is_step {
             steps.insert(vertex.name.clone(), vertex.cached);
         }

@@ -122,7 +122,10 @@ fn copy(dice: &mut Dice, stage: usize) -> String {
             format!("COPY {flags}--from={} {source} {dest}", [format!("s{}", stage - 1), "0".to_owned()][dice.below(2)])
         }
         2 => format!("COPY {flags}--from=side {} {dest}", dice.pick(&["/", "one", "sub", "*"])),
-        3 => format!("COPY {flags}--parents {} {dest}", dice.pick(&["b/deep/three a", "**/*.txt", "b/./deep", "./b/*", "b"])),
+        3 => format!(
+            "COPY {flags}--parents {} {dest}",
+            dice.pick(&["b/deep/three a", "**/*.txt", "b/./deep", "./b/*", "b"])
+        ),
         4 => format!("COPY {flags}[\"{}\", \"{dest}\"]", dice.pick(&["a", "with blank", "b"])),
         5 => format!("COPY {flags}a {}", dice.pick(&["/name", "/x", "other/name", "/b"])),
         _ => format!("COPY {flags}{} {dest}", dice.pick(&SOURCES)),
@@ -131,13 +134,14 @@ fn copy(dice: &mut Dice, stage: usize) -> String {
 
 fn add(dice: &mut Dice) -> String {
     let (flags, dest) = (flags(dice), dice.pick(&DESTINATIONS));
-    let source = dice.pick(&["t.tar", "t.tar.gz", "t.tar.zst", "t.tar.bz2", "t.tar.xz", "t.tar*", "a", ". ", "b t.tar"]);
+    let source =
+        dice.pick(&["t.tar", "t.tar.gz", "t.tar.zst", "t.tar.bz2", "t.tar.xz", "t.tar*", "a", ". ", "b t.tar"]);
     let unpack = dice.pick(&["", "", "--unpack=false ", "--unpack "]);
     format!("ADD {flags}{unpack}{source} {dest}")
 }
 
 fn heredoc(dice: &mut Dice) -> String {
-    let (flags, number) = (flags(dice).replace("--exclude", "--exclude"), dice.below(4));
+    let (flags, number) = (flags(dice), dice.below(4));
     match dice.below(3) {
         0 => format!("COPY {flags}<<E /inline{number}\ntext {number} $K0 ${{K1:-none}}\nE"),
         1 => format!("COPY {flags}<<one <<-\"two\" /in/\nfirst $K2\none\n\t\tsecond $K2 {number}\n\ttwo"),
@@ -153,7 +157,9 @@ fn run(dice: &mut Dice, stage: usize) -> String {
     match dice.below(20) {
         0 => format!("RUN {LOOK}"),
         1 => format!("RUN env | sort >/env{number}; pwd >>/env{number}; id >>/env{number}"),
-        2 => format!("RUN mkdir -p /r/{number} && echo \"$K0 $BA\" >/r/{number}/f && ln -f /r/{number}/f /r/hard && ln -sf f /r/{number}/s"),
+        2 => format!(
+            "RUN mkdir -p /r/{number} && echo \"$K0 $BA\" >/r/{number}/f && ln -f /r/{number}/f /r/hard && ln -sf f /r/{number}/s"
+        ),
         3 => "RUN rm -rf /x /link".to_owned(),
         4 => "RUN rm -rf /y; mkdir -p /y/z && echo new >/y/z/new".to_owned(),
         5 => "RUN chmod -R go-rwx /x /in 2>/dev/null; chown -R 5:6 /y 2>/dev/null || :".to_owned(),
@@ -173,7 +179,9 @@ fn run(dice: &mut Dice, stage: usize) -> String {
         16 => mount("type=tmpfs,target=/x,size=1m", "echo gone >/x/gone; ls /x >/in-tmpfs"),
         17 => mount("type=secret,id=s", "wc -c </run/secrets/s >/secret-size"),
         18 => mount("type=secret,id=s,env=S,required", "test -n \"$S\" && echo ${#S} >/secret-env"),
-        _ => format!("RUN --network=none echo alone >/alone{number}; ls /sys/class/net | grep -vc lo >>/alone{number}; ln -sfn /y /link"),
+        _ => format!(
+            "RUN --network=none echo alone >/alone{number}; ls /sys/class/net | grep -vc lo >>/alone{number}; ln -sfn /y /link"
+        ),
     }
 }
 
@@ -195,7 +203,9 @@ fn metadata(dice: &mut Dice, has_shell: bool) -> String {
         12 => format!("HEALTHCHECK {}", dice.pick(&["NONE", "--interval=5s --retries=2 CMD true", "CMD [\"x\"]"])),
         13 => format!("SHELL [\"/bin/sh\", \"{}\"]", dice.pick(&["-c", "-uc", "-xc"])),
         14 => format!("MAINTAINER m{number}"),
-        15 if has_shell => format!("USER {}\nRUN id >/tmp/id{number}; touch /tmp/mine\nUSER root", dice.pick(&["nobody", "7", "7:8"])),
+        15 if has_shell => {
+            format!("USER {}\nRUN id >/tmp/id{number}; touch /tmp/mine\nUSER root", dice.pick(&["nobody", "7", "7:8"]))
+        }
         16 => format!("USER 9\nWORKDIR /nine{number}\nUSER 0"),
         _ => format!("ENV K{key}=${{K{key}#{number}}}${{K0/1/2}}"),
     }

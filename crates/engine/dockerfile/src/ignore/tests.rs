@@ -128,6 +128,13 @@ fn walking_20000_paths_is_quick() {
     assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
 }
 
+#[test]
+fn blanks_before_a_slash_count_no_more_than_those_at_the_end() {
+    let patterns = Patterns::parse(b"a /\n/ b\n./ /\n!/ / c\n").unwrap();
+    assert_eq!(patterns.texts(), ["a", "b", "!c"]);
+    assert!(matches!(Patterns::parse(b"!./ /"), Err(IgnoreError::BareException { line: 1 })));
+}
+
 proptest::proptest! {
     #[test]
     fn no_pattern_panics(text in r"[a-c*?\[\]^\\!/. #-]{0,12}", path in "[a-c/.]{0,12}") {
