@@ -213,7 +213,7 @@ impl Whole {
                 if !is_visible || is_meant(path, own) || (listed.link_group != 0 && !linked.insert(listed.link_group)) {
                     continue;
                 }
-                let path = format!("/{path}");
+                let path = path.to_string();
                 match found.iter_mut().find(|foreign| foreign.architecture == own) {
                     Some(foreign) => foreign.paths.push(path),
                     None => found.push(Foreign { architecture: own, paths: vec![path] }),
