@@ -115,7 +115,7 @@ scenario() {
   nothing_left "projects"
 }
 
-ONE_USER=(go-exporter heredoc-scripts cpp-cross-triples c-cmake multi-target-variants escape-backtick)
+ONE_USER=(go-private-modules heredoc-scripts cpp-cross-triples c-cmake multi-target-variants escape-backtick)
 # onbuild-base stands before what needs it.
 mapfile -t BUILT < <(cd "$PROJECTS" && ls -d onbuild-base && for one in */built; do one=${one%/built}; [ "$one" = onbuild-base ] || echo "$one"; done)
 [ "${#BUILT[@]}" -ge "$BUILT_MIN" ] || { echo "$NAME: only ${#BUILT[@]} projects" >&2; exit 1; }
