@@ -77,7 +77,7 @@ fn main() -> ExitCode {
 /// One Dockerfile and its changes, built warm twice and fresh once each.
 fn history(seed: u64, roots: &Roots, counts: &mut Counts) -> Result<(), String> {
     let mut dice = Dice::new(seed);
-    let epoch = (seed % 3 != 0).then_some(EPOCH);
+    let epoch = (!seed.is_multiple_of(3)).then_some(EPOCH);
     let mut place = Place::random(&mut dice, roots);
     for version in 0..=CHANGES {
         let warm = place.build(epoch);

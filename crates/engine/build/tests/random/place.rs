@@ -234,6 +234,7 @@ impl<'a> Place<'a> {
             annotations: Annotations::default(),
             given: Given { secrets: secrets.into(), agents: BTreeMap::new() },
             only_graph: false,
+            arch_check: crossdock_build::ArchCheck::default(),
         };
         let recorder = Arc::new(Recorder::default());
         let report = Build::run(&engine, &request, &Progress::new(recorder.clone())).map_err(|why| why.to_string())?;
