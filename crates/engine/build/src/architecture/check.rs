@@ -72,7 +72,7 @@ impl Steps {
                 0 => {}
                 1 => step.warn(&format!("ArchitectureMismatch: a program of {platform} is for {own}: {names}")),
                 count => {
-                    step.warn(&format!("ArchitectureMismatch: {count} programs of {platform} are for {own}: {names}"))
+                    step.warn(&format!("ArchitectureMismatch: {count} programs of {platform} are for {own}: {names}"));
                 }
             }
         }

@@ -54,7 +54,7 @@ struct Candidate {
 
 /// Where an image's documents and layers come from.
 enum Place {
-    Local(LocalImage),
+    Local(Box<LocalImage>),
     Registry(Reference),
 }
 
@@ -108,7 +108,7 @@ impl Engine {
         let here = |image: LocalImage| {
             let target = image.row.target.clone();
             let raw = self.images().document("image", &target, name)?;
-            Ok((Place::Local(image), target, raw))
+            Ok((Place::Local(Box::new(image)), target, raw))
         };
         match (found, reference) {
             (Some(image), Ok(_)) if image.row.kind == ImageKind::Built => here(image),
@@ -132,11 +132,11 @@ fn choose(name: &str, candidates: Vec<Candidate>, wanted: &[Platform]) -> Result
         let matcher = platform.matcher();
         let rank = |candidate: &Option<Candidate>| matcher.rank(candidate.as_ref()?.platform.as_ref()?);
         let best = left.iter_mut().filter_map(|place| Some((rank(place)?, place))).min_by_key(|(rank, _)| *rank);
-        chosen.extend(best.and_then(|(_, place)| place.take()));
-        if chosen.is_empty() {
+        let Some(found) = best.and_then(|(_, place)| place.take()) else {
             let (name, platform) = (name.to_owned(), platform.clone());
             return Err(ImageError::NoPlatform { name, platform, available }.into());
-        }
+        };
+        chosen.push(found);
     }
     Ok(chosen)
 }
