@@ -25,6 +25,8 @@ pub mod listing_decode;
 #[cfg(any(feature = "rest", not(fuzzing)))]
 pub mod manifest;
 #[cfg(any(feature = "rest", not(fuzzing)))]
+pub mod program;
+#[cfg(any(feature = "rest", not(fuzzing)))]
 pub mod reference;
 #[cfg(any(feature = "rest", not(fuzzing)))]
 pub mod registry_config_toml;
@@ -47,7 +49,8 @@ pub const DOCKERFILE: [Target; 5] = [
 
 /// Archives and what is kept of them.
 #[cfg(any(feature = "rest", not(fuzzing)))]
-pub const LAYERS: [Target; 2] = [("tar_reader", tar_reader::run), ("listing_decode", listing_decode::run)];
+pub const LAYERS: [Target; 3] =
+    [("tar_reader", tar_reader::run), ("listing_decode", listing_decode::run), ("program", program::run)];
 
 /// Words, documents, headers.
 #[cfg(any(feature = "rest", not(fuzzing)))]
