@@ -198,8 +198,9 @@ impl OutputSpec {
                 self.annotations.push((key.to_owned(), value.to_owned()));
             }
             _ if key.starts_with("buildinfo") => {}
-            "rewrite-timestamp"
-            | "attestation-inline"
+            // Times of layers made here follow the epoch in any case (decision 12); without one there is nothing to rewrite.
+            "rewrite-timestamp" if image_like => drop(flag(key, value)?),
+            "attestation-inline"
             | "prefer-nondist-layers"
             | "oci-artifact"
             | "name-canonical"
@@ -215,11 +216,7 @@ impl OutputSpec {
                     hint: "; leave it out",
                 });
             }
-            "rewrite-timestamp"
-            | "attestation-inline"
-            | "prefer-nondist-layers"
-            | "oci-artifact"
-            | "name-canonical" => {}
+            "attestation-inline" | "prefer-nondist-layers" | "oci-artifact" | "name-canonical" => {}
             _ => return Err(self.unknown(key)),
         }
         Ok(())

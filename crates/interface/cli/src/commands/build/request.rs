@@ -13,7 +13,7 @@ use super::{environment, outputs};
 use crate::args::build::BuildArgs;
 use crate::commands::grants::Grants;
 use crate::commands::platforms;
-use crate::error::CliError;
+use crate::error::{CliError, say};
 use crate::face::Session;
 
 /// What was typed, resolved once.
@@ -46,6 +46,7 @@ pub fn request(
     options.named_contexts.clone_from(&inputs.named);
     options.target.clone_from(&args.target);
     options.build_args = build_args(&args.build_args);
+    warn_of_automatic(&options.build_args);
     environment::add_proxies(session, &mut options.build_args);
     options.labels = pairs("--label", &args.labels)?;
     options.no_cache = no_cache(args)?;
@@ -115,6 +116,19 @@ fn build_args(words: &[String]) -> BTreeMap<String, String> {
         }
     }
     map
+}
+
+/// An argument that tells the platform to steps can be given another value, but then it tells them something else.
+fn warn_of_automatic(given: &BTreeMap<String, String>) {
+    const ENDINGS: [&str; 5] = ["PLATFORM", "OS", "OSVERSION", "ARCH", "VARIANT"];
+    let is_automatic = |name: &str| {
+        ["BUILD", "TARGET"].iter().any(|head| name.strip_prefix(head).is_some_and(|tail| ENDINGS.contains(&tail)))
+    };
+    for (name, value) in given.iter().filter(|(name, _)| is_automatic(name)) {
+        say(&format!(
+            "WARNING: --build-arg {name}={value} stands for the automatic argument: the Dockerfile sees it, but it does not change the platform that is built"
+        ));
+    }
 }
 
 fn pairs(flag: &str, words: &[String]) -> Result<BTreeMap<String, String>, CliError> {
