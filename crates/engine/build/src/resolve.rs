@@ -15,8 +15,8 @@ use crossdock_oci::{Descriptor, ImageConfig, Index, MANIFEST_SIZE_MAX, Manifest,
 use crossdock_registry::{Client, RegistryError};
 use serde::{Deserialize, Serialize};
 
-use crate::{BuildError, Engine};
 use crate::flight::Flights;
+use crate::{BuildError, Engine};
 
 /// What a name means during this build.
 #[derive(Debug, Clone)]
