@@ -102,8 +102,7 @@ fn lower_file(
         let lines = error.lines;
         Fault { kind: Box::new(error.into()), lines }
     })?;
-    let names: Vec<&str> = file.stages.iter().filter_map(|stage| stage.name.as_deref()).collect();
-    let dated = epoch::resolve(bridge, options, &entrypoint.context, &names)?;
+    let dated = epoch::resolve(bridge, options, &entrypoint.context, &file)?;
     let options = dated.as_ref().unwrap_or(options);
     let config = check_config(options, &file)?;
     report.configure(config.clone());

@@ -87,6 +87,10 @@ pub enum ErrorKind {
     Mount(#[from] MountError),
     #[error("invalid mount target {0:?}")]
     MountTarget(String),
+    #[error(
+        "SOURCE_DATE_EPOCH={0}: a stage has a time only when it is FROM scratch with a single ADD of a URL or git repository"
+    )]
+    EpochStage(String),
     #[error("ssh mount should not have a source: name the agent with id=, and its place with target=")]
     SshSource,
     #[error("{entitlement} is not allowed: {what} leaves the sandbox; allow it with --allow {entitlement}")]

@@ -11,7 +11,7 @@ mod file_op;
 mod mode;
 mod mounts;
 mod paths;
-mod remote;
+pub(crate) mod remote;
 mod run;
 mod signal;
 mod stage;

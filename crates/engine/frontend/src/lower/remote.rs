@@ -4,7 +4,7 @@
 
 use crossdock_dockerfile::Add;
 use crossdock_llb::url::UrlParts;
-use crossdock_llb::{CopyAction, Edge, GitUrl, Op, git_url, source};
+use crossdock_llb::{CopyAction, Edge, GitUrl, Op, SourceOp, git_url, source};
 use crossdock_oci::BlobDigest;
 
 use super::Lowering;
@@ -85,6 +85,18 @@ impl Lowering<'_> {
         let edge = self.graph.add(Op::Source(op), Vec::new(), None, metadata);
         Ok(Some((edge, copy)))
     }
+}
+
+/// The source op of an ADD's source; `None` for a path.
+pub(crate) fn source_op(word: &str, add: &Add) -> Result<Option<SourceOp>, ErrorKind> {
+    Ok(match Named::of(word, true)? {
+        Named::Path => None,
+        Named::Url(url) => {
+            let file = UrlParts::parse(&url).ok().and_then(|parts| parts.file_name().map(str::to_owned));
+            Some(source::http(&url, &file.unwrap_or_else(|| UNNAMED.to_owned()), &add.checksum))
+        }
+        Named::Git(git) => Some(source::git(&with_flags(&git, add, &add.checksum)?)),
+    })
 }
 
 /// The flags of ADD and the query of its URL must agree.
