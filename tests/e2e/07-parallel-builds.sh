@@ -30,7 +30,7 @@ scenario() {
   done
   four a b c d
   for name in a b c d; do
-    x run --platform linux/arm64 "$name:1" cat /out/name /out/who /out/machine
+    x run --rm --platform linux/arm64 "$name:1" cat /out/name /out/who /out/machine
     check "$name: its own files, of its own platform" "$name $name aarch64" "$(tr '\n' ' ' <<<"$OUT" | sed 's/ $//')"
   done
   check_store "after four builds at once"
@@ -58,7 +58,7 @@ scenario() {
   ok "prune -a beside builds"
   for at in 1 2 3; do
     if wait "${pids[$((at - 1))]}"; then passed "a build beside prune"; else failed "a build beside prune" "$(tail -n 15 "$WORK/$WHO-mix-$at")"; fi
-    x run "mix$at:1" cat /at
+    x run --rm "mix$at:1" cat /at
     check "and its image is whole" "$at" "$OUT"
   done
   check_store "after builds beside prune"
