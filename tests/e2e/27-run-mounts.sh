@@ -181,7 +181,7 @@ agents() {
   [ "$WHO" != nosub ] || user=0
   dockerfile "$T/app" <<D
 FROM busybox
-RUN --mount=type=ssh echo "\$SSH_AUTH_SOCK" > /where && test -S "\$SSH_AUTH_SOCK" && stat -c %F "\$SSH_AUTH_SOCK" > /kind
+RUN --mount=type=ssh echo "\$SSH_AUTH_SOCK" > /where && test -S "\$SSH_AUTH_SOCK" && stat -c "%F %a %u" "\$SSH_AUTH_SOCK" > /kind
 RUN --mount=type=ssh,id=other,target=/tmp/own test -e /tmp/own && echo yes > /own || echo no > /own
 RUN test ! -e /run/buildkit && test ! -e /tmp/own
 USER $user
@@ -197,7 +197,7 @@ D
   x SSH_AUTH_SOCK="$agent" build --platform linux/amd64 -t m:1 --ssh default app
   ok "ssh: an agent's socket"
   in_image "ssh: SSH_AUTH_SOCK" /run/buildkit/ssh_agent.0 cat /where
-  in_image "ssh: it is a socket" socket cat /kind
+  in_image "ssh: it is a socket" "socket 600 0" cat /kind
   in_image "ssh: an optional one that was not given" no cat /own
   x build --platform linux/amd64 -t m:1 --no-cache --ssh default=key --ssh other="$agent" app
   ok "ssh: keys of files, and a second agent"

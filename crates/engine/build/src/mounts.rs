@@ -92,10 +92,10 @@ impl Steps {
                 let value = self.given.secret(id, *optional)?;
                 value.map(|data| MountSource::File { data, uid, gid, mode: *mode })
             }
-            (MountKind::Ssh { id, optional, .. }, _) => match self.given.agent(id, *optional)? {
+            (MountKind::Ssh { id, uid, gid, mode, optional }, _) => match self.given.agent(id, *optional)? {
                 None => None,
                 Some(socket) => {
-                    let forward = ssh::Forward::start(&socket)?;
+                    let forward = ssh::Forward::start(&socket, *uid, *gid, *mode)?;
                     let source = MountSource::Host(forward.socket());
                     out.held.push(Held::Agent { _agent: forward });
                     Some(source)

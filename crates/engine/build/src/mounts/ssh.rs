@@ -12,6 +12,9 @@ use crossdock_executor::HostPath;
 
 use crate::BuildError;
 
+/// The mode of a socket whose owner could not be set.
+const OPEN_MODE: u32 = 0o666;
+
 /// Carries every connection to the agent until dropped.
 pub(super) struct Forward {
     dir: tempfile::TempDir,
@@ -20,14 +23,16 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    /// Listens in a directory that only this user can enter; within it everybody may connect, since the step's user
-    /// may be any.
-    pub(super) fn start(agent: &Path) -> Result<Self, BuildError> {
+    /// Listens in a directory that only this user can enter. Owner and mode are what the step sees; without root the
+    /// socket stays this user's, who is root inside of the step, and another owner's place is left open to all of the step.
+    pub(super) fn start(agent: &Path, uid: u32, gid: u32, mode: u32) -> Result<Self, BuildError> {
         let failed = |source| BuildError::Io { path: "the socket of a forwarded ssh agent".to_owned(), source };
         let dir = tempfile::Builder::new().prefix("crossdock-ssh-").tempdir().map_err(failed)?;
         let path = dir.path().join("agent");
         let listener = UnixListener::bind(&path).map_err(failed)?;
-        fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).map_err(failed)?;
+        let owned = (uid, gid) == (0, 0) || std::os::unix::fs::chown(&path, Some(uid), Some(gid)).is_ok();
+        let mode = if owned { mode } else { OPEN_MODE };
+        fs_err::set_permissions(&path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
         let is_over = Arc::new(AtomicBool::new(false));
         let (agent, over) = (agent.to_owned(), Arc::clone(&is_over));
         let accepting = std::thread::spawn(move || accept(&listener, &agent, &over));
@@ -94,7 +99,7 @@ mod tests {
             stream.read_to_end(&mut got).unwrap();
             stream.write_all(&got).unwrap();
         });
-        let forward = Forward::start(&agent).unwrap();
+        let forward = Forward::start(&agent, 0, 0, 0o600).unwrap();
         let path = forward.path();
         let mut client = UnixStream::connect(&path).unwrap();
         client.write_all(b"list keys").unwrap();
