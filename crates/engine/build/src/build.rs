@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crossdock_content::Lease;
 use crossdock_exporter::OutputSpec;
 use crossdock_frontend::options::Options;
 use crossdock_frontend::outcome::{BuildOutcome, PlatformImage, SourceFile};
-use crossdock_frontend::{Answer, Call};
+use crossdock_frontend::{Answer, Call, FrontendError};
 use crossdock_image::Annotations;
 use crossdock_llb::Definition;
 use crossdock_oci::Reference;
 use crossdock_progress::Progress;
-use crossdock_solver::{Solver, SolverOptions};
+use crossdock_solver::{OnCancel, Solver, SolverOptions};
 
 use crate::architecture::ArchCheck;
 use crate::bridge::{EngineBridge, solve_error};
@@ -116,30 +117,14 @@ impl Build {
         shown: &str,
         progress: &Progress,
     ) -> Result<Answer, BuildError> {
-        let lease = engine.store().lease()?;
-        let locals = Locals::new(engine.store(), &request.contexts);
-        let steps = Arc::new(Steps::new(engine, &lease, progress, locals, Given::default()));
-        let solver = Solver::start(Arc::clone(&steps), SolverOptions { parallel_executions_max: None });
-        let _stop = engine.stop.on_cancel(solver.canceller());
-        let bridge = EngineBridge::new(steps, solver);
-        let answer = crossdock_frontend::call(&bridge, &request.options, call, shown).map_err(|error| {
-            if engine.is_cancelled() { BuildError::Cancelled } else { BuildError::Frontend(Box::new(error)) }
-        });
-        let EngineBridge { solver, .. } = bridge;
-        solver.close();
-        answer
+        let talk = Conversation::begin(engine, request, progress)?;
+        crossdock_frontend::call(&talk.bridge, &request.options, call, shown).map_err(|error| refused(engine, error))
     }
 
     fn once(engine: &Engine, request: &BuildRequest, progress: &Progress) -> Result<BuildReport, BuildFailure> {
-        let lease = engine.store().lease().map_err(BuildError::from)?;
-        let locals = Locals::new(engine.store(), &request.contexts);
-        let steps = Arc::new(Steps::new(engine, &lease, progress, locals, request.given.clone()));
-        let solver = Solver::start(Arc::clone(&steps), SolverOptions { parallel_executions_max: None });
-        let _stop = engine.stop.on_cancel(solver.canceller());
-        let bridge = EngineBridge::new(Arc::clone(&steps), solver);
-        let outcome = crossdock_frontend::build(&bridge, &request.options).map_err(|error| {
-            if engine.is_cancelled() { BuildError::Cancelled } else { BuildError::Frontend(Box::new(error)) }
-        })?;
+        // Bound in this order, so that the lease is dropped last.
+        let Conversation { _lease, steps, _stop, bridge } = Conversation::begin(engine, request, progress)?;
+        let outcome = crossdock_frontend::build(&bridge, &request.options).map_err(|error| refused(engine, error))?;
         if request.only_graph {
             let graphs = outcome.platforms.iter().map(|image| image.definition.clone()).collect();
             return Ok(BuildReport { image: None, graphs, outcome: Some(outcome) });
@@ -148,6 +133,32 @@ impl Build {
         finish_build(engine, request, &steps, bridge, outcome)
             .map_err(|source| BuildFailure { source, dockerfile: Some(dockerfile) })
     }
+}
+
+/// What lives as long as a build, or a question about one, talks to the engine. Dropped in this order: the solver ends
+/// before what its steps stand on.
+struct Conversation {
+    bridge: EngineBridge,
+    _stop: OnCancel,
+    steps: Arc<Steps>,
+    _lease: Lease,
+}
+
+impl Conversation {
+    fn begin(engine: &Engine, request: &BuildRequest, progress: &Progress) -> Result<Self, BuildError> {
+        let lease = engine.store().lease()?;
+        let locals = Locals::new(engine.store(), &request.contexts);
+        let steps = Arc::new(Steps::new(engine, &lease, progress, locals, request.given.clone()));
+        let solver = Solver::start(Arc::clone(&steps), SolverOptions { parallel_executions_max: None });
+        let stop = engine.stop.on_cancel(solver.canceller());
+        let bridge = EngineBridge::new(Arc::clone(&steps), solver);
+        Ok(Self { bridge, _stop: stop, steps, _lease: lease })
+    }
+}
+
+/// What the frontend says of a build nobody wants any more is not its own fault.
+fn refused(engine: &Engine, error: FrontendError) -> BuildError {
+    if engine.is_cancelled() { BuildError::Cancelled } else { BuildError::Frontend(Box::new(error)) }
 }
 
 /// Solves, exports and makes durable what the frontend asked for.

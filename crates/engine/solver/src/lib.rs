@@ -17,7 +17,9 @@ pub mod schedule;
 pub mod sink;
 
 pub use digest::{CacheKey, ContentDigest, ContentKey, DefinitionKey, OpDigest, SelectorDigest};
-pub use drive::{Cancel, Executed, Execution, Found, Job, Performer, SolveError, Solver, SolverOptions, Stored};
+pub use drive::{
+    Cancel, Executed, Execution, Found, Job, OnCancel, Performer, SolveError, Solver, SolverOptions, Stored,
+};
 pub use event::{
     CauseId, Edge, Effect, Event, Failure, Identity, InputKey, InvalidGraph, JobId, KeyInfo, RecordId, ResultId,
     SolveVertex, VertexDigest,
