@@ -10,6 +10,33 @@ use crate::error::{ErrorKind, Fault};
 /// Proxy variables: given to every RUN without being declared, never part of a key (spec/dockerfile.md §5).
 const PROXIES: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
 
+/// Arguments that tell a stage its platforms without being given (spec/dockerfile.md §8).
+const PLATFORM_ARGUMENTS: [&str; 10] = [
+    "BUILDPLATFORM",
+    "BUILDOS",
+    "BUILDOSVERSION",
+    "BUILDARCH",
+    "BUILDVARIANT",
+    "TARGETPLATFORM",
+    "TARGETOS",
+    "TARGETOSVERSION",
+    "TARGETARCH",
+    "TARGETVARIANT",
+];
+
+/// Tells the target stage's name.
+const STAGE_ARGUMENT: &str = "TARGETSTAGE";
+
+/// Whether an argument tells a platform without being given.
+pub fn is_platform_argument(name: &str) -> bool {
+    PLATFORM_ARGUMENTS.contains(&name)
+}
+
+/// Whether an argument is there without being given.
+pub(crate) fn is_automatic(name: &str) -> bool {
+    name == STAGE_ARGUMENT || is_platform_argument(name)
+}
+
 /// The automatic arguments of spec/dockerfile.md §8; a build arg of the same name wins.
 pub(crate) fn automatic(
     build: &Platform,
@@ -17,19 +44,12 @@ pub(crate) fn automatic(
     stage: Option<&str>,
     build_args: &BTreeMap<String, String>,
 ) -> Environment {
-    let pairs = [
-        ("BUILDPLATFORM", build.to_string()),
-        ("BUILDOS", build.os.clone()),
-        ("BUILDOSVERSION", build.os_version.clone()),
-        ("BUILDARCH", build.architecture.clone()),
-        ("BUILDVARIANT", build.variant.clone()),
-        ("TARGETPLATFORM", target.to_string()),
-        ("TARGETOS", target.os.clone()),
-        ("TARGETOSVERSION", target.os_version.clone()),
-        ("TARGETARCH", target.architecture.clone()),
-        ("TARGETVARIANT", target.variant.clone()),
-        ("TARGETSTAGE", stage.unwrap_or("default").to_owned()),
-    ];
+    let of = |platform: &Platform| {
+        let Platform { os, os_version, architecture, variant, .. } = platform.clone();
+        [platform.to_string(), os, os_version, architecture, variant]
+    };
+    let platforms = PLATFORM_ARGUMENTS.into_iter().zip(of(build).into_iter().chain(of(target)));
+    let pairs = platforms.chain([(STAGE_ARGUMENT, stage.unwrap_or("default").to_owned())]);
     let mut scope = Environment::default();
     for (name, value) in pairs {
         scope.set(name, build_args.get(name).unwrap_or(&value));

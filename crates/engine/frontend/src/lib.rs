@@ -24,6 +24,7 @@ mod report;
 mod resolve;
 mod step_name;
 
+pub use arguments::is_platform_argument;
 pub use bridge::{
     Bridge, BridgeError, DirEntry, FileKind, FileStat, ImageRequest, RefId, ResolveMode, ResolvedImage, Warning,
 };

@@ -187,7 +187,7 @@ fn flag(key: &str, value: &str) -> Result<bool, GitUrlError> {
 }
 
 /// The shortest relative name of a path below a root; nothing leads above it.
-fn clean(path: &str) -> String {
+pub fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

@@ -7,14 +7,11 @@ use crossdock_dockerfile::{Command, Dockerfile, Expander, LineRange, MountType, 
 use super::json::Json;
 use super::table::table;
 use super::{Answer, bytes, location};
+use crate::arguments::is_automatic;
 use crate::environment::Environment;
 use crate::options::Options;
 use crate::outcome::SourceFile;
 use crate::plan::Plan;
-
-/// Arguments that are there without being asked for.
-const AUTOMATIC: [&str; 2] = ["BUILD", "TARGET"];
-const AUTOMATIC_ENDINGS: [&str; 6] = ["PLATFORM", "OS", "OSVERSION", "ARCH", "VARIANT", "STAGE"];
 
 /// A parameter of the target.
 struct Parameter {
@@ -143,10 +140,6 @@ fn global_args(file: &Dockerfile, plan: &Plan, texts: &[&str], args: &mut BTreeM
 
 fn expanded(file: &Dockerfile, text: &str, environment: &Environment) -> Option<String> {
     Expander::new(file.escape).word(text, environment).ok().map(|expansion| expansion.text)
-}
-
-fn is_automatic(name: &str) -> bool {
-    AUTOMATIC.iter().any(|head| name.strip_prefix(head).is_some_and(|tail| AUTOMATIC_ENDINGS.contains(&tail)))
 }
 
 fn add_mount(

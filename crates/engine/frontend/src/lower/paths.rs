@@ -1,16 +1,10 @@
 //! In: paths as instructions write them. Out: absolute clean paths of a root file system. Never: a path above the root.
 
+use crossdock_llb::git_url;
+
 /// The shortest name of an absolute path.
 pub(super) fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
+    format!("/{}", git_url::clean(path))
 }
 
 /// A path relative to a directory, or absolute by itself.

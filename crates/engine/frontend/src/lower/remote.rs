@@ -64,22 +64,14 @@ impl Lowering<'_> {
         name: &str,
         ignore_cache: bool,
     ) -> Result<Option<(Edge, CopyAction)>, ErrorKind> {
-        let (op, copy) = match named {
-            Named::Path => return Ok(None),
-            Named::Url(url) => {
-                let file = UrlParts::parse(url).ok().and_then(|parts| parts.file_name().map(str::to_owned));
-                let file = file.unwrap_or_else(|| UNNAMED.to_owned());
-                let copy = CopyAction {
-                    src: format!("/{file}"),
-                    attempt_unpack: add.unpack == Some(true),
-                    ..CopyAction::default()
-                };
-                (source::http(url, &file, checksum), copy)
-            }
-            Named::Git(git) => (
-                source::git(&with_flags(git, add, checksum)?),
-                CopyAction { src: "/".to_owned(), ..CopyAction::default() },
-            ),
+        let Some(op) = op_of(named, add, checksum)? else { return Ok(None) };
+        let copy = match named {
+            Named::Url(url) => CopyAction {
+                src: format!("/{}", file_of(url)),
+                attempt_unpack: add.unpack == Some(true),
+                ..CopyAction::default()
+            },
+            Named::Path | Named::Git(_) => CopyAction { src: "/".to_owned(), ..CopyAction::default() },
         };
         let metadata = self.metadata(name.to_owned(), ignore_cache);
         let edge = self.graph.add(Op::Source(op), Vec::new(), None, metadata);
@@ -87,16 +79,23 @@ impl Lowering<'_> {
     }
 }
 
-/// The source op of an ADD's source; `None` for a path.
+/// The source op of an ADD's source as it is written; `None` for a path.
 pub(crate) fn source_op(word: &str, add: &Add) -> Result<Option<SourceOp>, ErrorKind> {
-    Ok(match Named::of(word, true)? {
+    op_of(&Named::of(word, true)?, add, &add.checksum)
+}
+
+fn op_of(named: &Named, add: &Add, checksum: &str) -> Result<Option<SourceOp>, ErrorKind> {
+    Ok(match named {
         Named::Path => None,
-        Named::Url(url) => {
-            let file = UrlParts::parse(&url).ok().and_then(|parts| parts.file_name().map(str::to_owned));
-            Some(source::http(&url, &file.unwrap_or_else(|| UNNAMED.to_owned()), &add.checksum))
-        }
-        Named::Git(git) => Some(source::git(&with_flags(&git, add, &add.checksum)?)),
+        Named::Url(url) => Some(source::http(url, &file_of(url), checksum)),
+        Named::Git(git) => Some(source::git(&with_flags(git, add, checksum)?)),
     })
+}
+
+/// The name a URL's file gets.
+fn file_of(url: &str) -> String {
+    let file = UrlParts::parse(url).ok().and_then(|parts| parts.file_name().map(str::to_owned));
+    file.unwrap_or_else(|| UNNAMED.to_owned())
 }
 
 /// The flags of ADD and the query of its URL must agree.

@@ -120,11 +120,7 @@ fn build_args(words: &[String]) -> BTreeMap<String, String> {
 
 /// An argument that tells the platform to steps can be given another value, but then it tells them something else.
 fn warn_of_automatic(given: &BTreeMap<String, String>) {
-    const ENDINGS: [&str; 5] = ["PLATFORM", "OS", "OSVERSION", "ARCH", "VARIANT"];
-    let is_automatic = |name: &str| {
-        ["BUILD", "TARGET"].iter().any(|head| name.strip_prefix(head).is_some_and(|tail| ENDINGS.contains(&tail)))
-    };
-    for (name, value) in given.iter().filter(|(name, _)| is_automatic(name)) {
+    for (name, value) in given.iter().filter(|(name, _)| crossdock_frontend::is_platform_argument(name)) {
         say(&format!(
             "WARNING: --build-arg {name}={value} stands for the automatic argument: the Dockerfile sees it, but it does not change the platform that is built"
         ));
