@@ -373,6 +373,20 @@ table_begin() {
   touch "$WORLD/table-mapped"
   until_true 5 test -e "$WORLD/table"
 }
+# with_own_table WORK ROW...: WORK changes the kernel's table, and gets another one than the host's for it; where there can be none these
+# rows are left out. The host's table is the same afterwards.
+with_own_table() {
+  local work=$1 before
+  shift
+  if ! table_begin; then
+    left "changes the kernel's table: as root only, and there in a table of its own (Linux 6.7)" "$@"
+    return
+  fi
+  before=$(host_table)
+  "$work"
+  check "the host's own table is as it was" "$before" "$(host_table)"
+  table_end
+}
 table_end() { kill "$TABLE_PID" && rm -f "$WORLD"/table*; }
 on_exit() { [ ! -s "$WORLD/table-pid" ] || kill "$(cat "$WORLD/table-pid")" 2>/dev/null || true; }
 # host_table: what the host's kernel has registered, seen through a mount of this namespace.
