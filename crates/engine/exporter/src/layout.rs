@@ -17,7 +17,8 @@ use serde::Serialize;
 use crate::ExportError;
 
 /// What a layout says of itself.
-const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+/// The bytes of `oci-layout`.
+pub const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// Which archive is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,20 +37,29 @@ pub struct LayoutImage<'a> {
     pub created: Option<Timestamp>,
 }
 
-#[derive(Serialize)]
+/// `index.json` of an OCI layout.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct LayoutIndex {
+pub struct LayoutIndex {
     schema_version: u32,
     media_type: &'static str,
     manifests: Vec<Descriptor>,
 }
 
-#[derive(Serialize)]
+impl LayoutIndex {
+    /// An index of these entries, in order.
+    pub const fn new(manifests: Vec<Descriptor>) -> Self {
+        Self { schema_version: 2, media_type: crossdock_oci::media_type::OCI_INDEX, manifests }
+    }
+}
+
+/// An entry of Docker's `manifest.json`: paths within the archive.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct DockerManifest {
-    config: String,
-    repo_tags: Vec<String>,
-    layers: Vec<String>,
+pub struct DockerManifest {
+    pub config: String,
+    pub repo_tags: Vec<String>,
+    pub layers: Vec<String>,
 }
 
 /// A file of the layout: bytes made here, or a blob of the store.
@@ -64,7 +74,6 @@ fn files(kind: LayoutKind, layout: &LayoutImage<'_>) -> Result<BTreeMap<String, 
     if kind == LayoutKind::Docker && image.manifests.len() != 1 {
         return Err(ExportError::DockerManifestList);
     }
-    let blob_path = |digest: BlobDigest| format!("blobs/sha256/{}", digest.hex());
     let mut files = BTreeMap::new();
     files.insert("oci-layout".to_owned(), Content::Bytes(OCI_LAYOUT.to_vec()));
     files.insert("index.json".to_owned(), Content::Bytes(to_json(&layout_index(layout))));
@@ -114,10 +123,11 @@ fn layout_index(layout: &LayoutImage<'_>) -> LayoutIndex {
     } else {
         layout.names.iter().map(|name| annotated(Some(name))).collect()
     };
-    LayoutIndex { schema_version: 2, media_type: crossdock_oci::media_type::OCI_INDEX, manifests }
+    LayoutIndex::new(manifests)
 }
 
-fn to_json(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
+/// A document of a layout as it is written.
+pub fn to_json(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
     serde_json::to_vec(value).expect("layout documents have only string keys")
 }
 
@@ -179,7 +189,13 @@ fn open(store: &Store, digest: BlobDigest) -> Result<Box<dyn Read>, ExportError>
     Ok(Box::new(blob.file))
 }
 
-fn entry(path: &str, kind: EntryKind, mode: u32) -> Entry {
+/// A file or directory of a layout in a tar.
+pub fn entry(path: &str, kind: EntryKind, mode: u32) -> Entry {
     let path = RootedPath::parse(path.as_bytes()).expect("paths of a layout are plain");
     Entry { path, kind, mode, uid: 0, gid: 0, mtime: Mtime::EPOCH, xattrs: BTreeMap::new() }
+}
+
+/// Where a layout keeps a blob.
+pub fn blob_path(digest: BlobDigest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
 }

@@ -6,18 +6,16 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use crossdock_content::Lease;
+use crossdock_exporter::layout::{DockerManifest, LayoutIndex, OCI_LAYOUT, blob_path, entry, to_json};
 use crossdock_image::local::LocalManifest;
 use crossdock_image::{ImageError, Layers, LocalImage};
 use crossdock_oci::{BlobDigest, Descriptor, Index, MANIFEST_SIZE_MAX, Platform, Reference, media_type};
-use crossdock_snapshot::entry::{Entry, EntryKind, Mtime};
-use crossdock_snapshot::path::RootedPath;
+use crossdock_snapshot::entry::EntryKind;
 use crossdock_snapshot::tar::Writer;
-use serde::Serialize;
 
 use crate::fetch::{Fetcher, ShownAt};
 use crate::{BuildError, Engine};
 
-const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// The name of an image in an OCI index, in full.
 pub(super) const NAME_ANNOTATION: &str = "io.containerd.image.name";
 /// The tag, or whatever another tool wrote there.
@@ -38,28 +36,12 @@ pub struct SaveReport {
     pub left_out: Vec<(String, Vec<String>)>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LayoutIndex {
-    schema_version: u32,
-    media_type: &'static str,
-    manifests: Vec<Descriptor>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct DockerEntry {
-    config: String,
-    repo_tags: Vec<String>,
-    layers: Vec<String>,
-}
-
 /// What goes into the archive, before it is written.
 #[derive(Default)]
 struct Plan {
     blobs: BTreeMap<BlobDigest, u64>,
     index: Vec<Descriptor>,
-    docker: Vec<DockerEntry>,
+    docker: Vec<DockerManifest>,
     /// The manifest behind each entry of `docker`.
     docker_manifests: Vec<BlobDigest>,
     report: SaveReport,
@@ -209,7 +191,7 @@ impl Engine {
             let kind = EntryKind::File { size_bytes: *size };
             tar.append(&entry(&blob_path(*digest), kind, 0o444), &mut blob).map_err(failed)?;
         }
-        let index = LayoutIndex { schema_version: 2, media_type: media_type::OCI_INDEX, manifests: plan.index.clone() };
+        let index = LayoutIndex::new(plan.index.clone());
         small("index.json", &to_json(&index), &mut tar)?;
         small("manifest.json", &to_json(&plan.docker), &mut tar)?;
         small("oci-layout", OCI_LAYOUT, &mut tar)?;
@@ -235,23 +217,10 @@ impl Plan {
         }
         let view = &chosen.manifest.view;
         self.docker_manifests.push(chosen.descriptor.digest);
-        self.docker.push(DockerEntry {
+        self.docker.push(DockerManifest {
             config: blob_path(view.config.digest),
             repo_tags: tag.into_iter().collect(),
             layers: view.layers.iter().map(|layer| blob_path(layer.digest)).collect(),
         });
     }
-}
-
-fn blob_path(digest: BlobDigest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
-}
-
-fn to_json(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
-    serde_json::to_vec(value).expect("layout documents have only string keys")
-}
-
-fn entry(path: &str, kind: EntryKind, mode: u32) -> Entry {
-    let path = RootedPath::parse(path.as_bytes()).expect("paths of a layout are plain");
-    Entry { path, kind, mode, uid: 0, gid: 0, mtime: Mtime::EPOCH, xattrs: BTreeMap::new() }
 }
