@@ -6,6 +6,7 @@
 //! built-in functions and those of Docker's CLI (`json split join title lower upper pad truncate`). Not there: `define`,
 //! `template`, `block`, `call`, `js`. The word `table` in front of a template belongs to the caller.
 
+mod columns;
 mod data;
 mod error;
 mod functions;
@@ -16,6 +17,7 @@ mod print;
 mod printf;
 mod run;
 
+pub use columns::{aligned, docker_table};
 pub use data::{Data, Field};
 pub use error::TemplateError;
 pub use json::{JsonStyle, to_json};

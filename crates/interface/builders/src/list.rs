@@ -4,7 +4,6 @@ use crossdock_gotemplate::{Data, Field, Options, Template};
 use crossdock_oci::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::columns;
 use crate::error::BuildersError;
 use crate::platforms;
 use crate::view::{BuilderView, NodeView};
@@ -125,7 +124,7 @@ pub fn list(views: &[BuilderView], format: &str, no_trunc: bool) -> Result<Listi
         return Ok(Listing { out: lines, errors: Vec::new() });
     }
     let cells: Vec<Vec<String>> = lines.iter().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
-    Ok(Listing { out: columns::table(&cells), errors: views.iter().flat_map(errors).collect() })
+    Ok(Listing { out: crossdock_gotemplate::docker_table(&cells), errors: views.iter().flat_map(errors).collect() })
 }
 
 fn errors(view: &BuilderView) -> Vec<String> {

@@ -2,23 +2,7 @@
 
 /// Every cell but a row's last is padded to its column's width and `padding` blanks more.
 pub(super) fn table(rows: &[Vec<&str>], padding: usize) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        let cells = rows.iter().filter(|row| column + 1 < row.len()).filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0) + padding
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut out = String::new();
-    for row in rows {
-        for (column, cell) in row.iter().enumerate() {
-            out.push_str(cell);
-            if column + 1 < row.len() {
-                out.extend(std::iter::repeat_n(' ', widths[column] - cell.chars().count()));
-            }
-        }
-        out.push('\n');
-    }
-    out
+    crossdock_gotemplate::aligned(rows, 0, padding).iter().map(|line| format!("{line}\n")).collect()
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use crossdock_image::{ImageError, LayerId, Layers};
 use crossdock_oci::{ImageConfig, Platform, Timestamp};
 use serde_json::{Value, json};
 
-use super::table::{ago, date, docker_lines, ellipsis, formatted, size};
+use super::table::{ago, date, ellipsis, formatted, size};
 use super::{engine, images};
 use crate::args::images::HistoryArgs;
 use crate::error::{CliError, result};
+use crossdock_gotemplate::docker_table;
 
 /// Columns of a step that is shown short.
 const STEP_WIDTH: usize = 45;
@@ -71,7 +72,7 @@ fn print(args: &HistoryArgs, rows: &[Value]) -> Result<(), CliError> {
     for row in rows {
         lines.push(["ID", since, "CreatedBy", "Size", "Comment"].iter().map(|field| text(row, field)).collect());
     }
-    docker_lines(&lines).iter().for_each(|line| result(line));
+    docker_table(&lines).iter().for_each(|line| result(line));
     Ok(())
 }
 

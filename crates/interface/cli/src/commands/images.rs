@@ -8,11 +8,12 @@ use crossdock_oci::{ImageConfig, Platform, Reference, Timestamp};
 use serde_json::{Value, json};
 
 use super::engine;
-use super::table::{ago, date, docker_lines, formatted, lines, size};
+use super::table::{ago, date, formatted, lines, size};
 use super::template;
 use crate::args::images::{ImagesArgs, InspectArgs, RmiArgs, TagArgs};
 use crate::error::{CliError, result};
 use crate::face::{Face, Session};
+use crossdock_gotemplate::docker_table;
 
 const HEADINGS: [(&str, &str); 7] = [
     ("Repository", "REPOSITORY"),
@@ -70,7 +71,7 @@ pub fn list(session: &Session, args: &ImagesArgs) -> Result<(), CliError> {
     for row in &rows {
         table.push(fields.iter().map(|(field, _)| row[*field].as_str().unwrap_or_default().to_owned()).collect());
     }
-    let table = if session.face == Face::Docker { docker_lines(&table) } else { lines(&table) };
+    let table = if session.face == Face::Docker { docker_table(&table) } else { lines(&table) };
     table.iter().for_each(|line| result(line));
     Ok(())
 }

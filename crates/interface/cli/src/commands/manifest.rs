@@ -5,10 +5,10 @@ use crossdock_lists::{Annotation, Library, Lists, PushState, Source};
 use crossdock_oci::Reference;
 
 use super::engine;
-use super::table::docker_lines;
 use super::transfer::shown;
 use crate::args::lists::{AnnotateArgs, ListCreateArgs, ListInspectArgs, ListPruneArgs, ListPushArgs, ListRmArgs};
 use crate::error::{CliError, result, say};
+use crossdock_gotemplate::docker_table;
 
 /// Works with the user's lists; registries of `insecure` names may do without TLS in this call.
 fn with_lists<T>(
@@ -129,7 +129,7 @@ pub fn list() -> Result<(), CliError> {
             };
             vec![known.list.familiar(), known.platforms.join(", "), pushed.to_owned()]
         }));
-        docker_lines(&rows).iter().for_each(|line| result(line));
+        docker_table(&rows).iter().for_each(|line| result(line));
         Ok(())
     })
 }

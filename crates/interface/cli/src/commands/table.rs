@@ -1,5 +1,6 @@
 //! In: rows of words. Out: columns as Docker prints them. Never: a line cut.
 
+use crossdock_gotemplate::docker_table;
 use serde_json::Value;
 
 use crate::error::CliError;
@@ -22,28 +23,6 @@ pub fn lines(rows: &[Vec<String>]) -> Vec<String> {
         .collect()
 }
 
-/// Lines as Docker's client prints tables: columns at least ten wide, three blanks between them; the last as long as it is.
-pub fn docker_lines(rows: &[Vec<String>]) -> Vec<String> {
-    const COLUMN_WIDTH_MIN: usize = 10;
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns)
-        .map(|at| rows.iter().filter_map(|row| row.get(at)).map(|word| word.chars().count()).max().unwrap_or(0) + 3)
-        .map(|width| width.max(COLUMN_WIDTH_MIN))
-        .collect();
-    rows.iter()
-        .map(|row| {
-            let mut line = String::new();
-            for (at, word) in row.iter().enumerate() {
-                line.push_str(word);
-                if at + 1 < columns {
-                    line.push_str(&" ".repeat(widths[at] - word.chars().count()));
-                }
-            }
-            line
-        })
-        .collect()
-}
-
 /// Rows as `--format` wants them: each by the template, or as JSON; `table TEMPLATE` with a heading of the fields' names.
 pub fn formatted(format: &str, headings: &[(&str, &str)], rows: &[Value]) -> Result<Vec<String>, CliError> {
     if format == "json" {
@@ -62,7 +41,7 @@ pub fn formatted(format: &str, headings: &[(&str, &str)], rows: &[Value]) -> Res
     for row in rows {
         lines.push(cells(row)?);
     }
-    Ok(docker_lines(&lines))
+    Ok(docker_table(&lines))
 }
 
 /// At most so many characters, the last one an ellipsis.

@@ -4,9 +4,10 @@ use crossdock_containers::{Container, Status};
 use crossdock_oci::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::table::{ago, date, docker_lines, duration, ellipsis, formatted};
+use super::super::table::{ago, date, duration, ellipsis, formatted};
 use crate::args::containers::PsArgs;
 use crate::error::{CliError, result};
+use crossdock_gotemplate::docker_table;
 
 /// Characters of a command that is shown short.
 const COMMAND_WIDTH: usize = 20;
@@ -52,7 +53,7 @@ pub fn show(containers: &[Container], args: &PsArgs) -> Result<(), CliError> {
         let cell = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
         table.push(HEADINGS[..7].iter().map(|(field, _)| cell(field)).collect());
     }
-    docker_lines(&table).iter().for_each(|line| result(line));
+    docker_table(&table).iter().for_each(|line| result(line));
     Ok(())
 }
 
