@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use crossdock_content::{Lease, Store};
 use crossdock_executor::keeper::{Layers as Directories, ReadFileRequest, WalkRequest};
@@ -79,7 +79,7 @@ impl Trees {
             return Ok(Arc::clone(tree));
         }
         let listings = (0..stack.len()).map(|at| self.listing(&stack[..=at], shown)).collect::<Result<Vec<_>, _>>()?;
-        let opener = Opener { trees: Arc::clone(self), stack: stack.to_vec(), listings: listings.clone() };
+        let opener = Opener { trees: Arc::downgrade(self), stack: stack.to_vec(), listings: listings.clone() };
         let tree: Arc<dyn Tree> = Arc::new(LayeredTree::new(listings, Box::new(opener))?);
         locked(&self.stacks).insert(stack.to_vec(), Arc::clone(&tree));
         Ok(tree)
@@ -248,16 +248,17 @@ impl Trees {
     }
 }
 
-/// Opens contents for a tree of layers.
+/// Opens contents for a tree of layers. `Trees` keeps the trees it made, so they must not keep it: with it the build's keeper and lease would stay.
 struct Opener {
-    trees: Arc<Trees>,
+    trees: Weak<Trees>,
     stack: Vec<LayerId>,
     listings: Vec<Arc<Listing>>,
 }
 
 impl ContentOpener for Opener {
     fn open(&self, layer_index: usize, path: &RootedPath) -> io::Result<Box<dyn Read + Send>> {
-        self.trees.open(&self.stack[..=layer_index], &self.listings[layer_index], path).map_err(|error| match error {
+        let trees = self.trees.upgrade().ok_or_else(|| io::Error::other("the build that made this tree is over"))?;
+        trees.open(&self.stack[..=layer_index], &self.listings[layer_index], path).map_err(|error| match error {
             BuildError::Io { source, .. } => source,
             other => io::Error::other(other),
         })
