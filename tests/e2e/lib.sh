@@ -13,6 +13,8 @@ CACHE=${CROSSDOCK_TEST_CACHE:-/var/tmp/crossdock-test-cache}
 BINARY=${CROSSDOCK:-${CARGO_TARGET_DIR:-$REPO/target}/release/crossdock}
 [ -x "$BINARY" ] || { echo "$NAME: no binary at $BINARY: cargo build --release, or set CROSSDOCK" >&2; exit 1; }
 umask 022
+# What `script` runs its line with; dash would die of a Ctrl-C that the program in front of it lives through.
+export SHELL=/bin/bash
 
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/crossdock-e2e.XXXXXX")
 chmod 755 "$WORK"
