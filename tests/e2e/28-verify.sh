@@ -29,6 +29,80 @@ context() { # NAME: a context with all programs; the Dockerfile from standard in
   dockerfile "$T/$1"
 }
 
+# put_blob FILE: into the forged repository; put_manifest TAG FILE: likewise, with the type the file names. Both say its digest.
+put_blob() {
+  local digest place
+  digest=sha256:$(sha256sum < "$1" | cut -d' ' -f1)
+  place=$(curl -sf -o /dev/null -D - -X POST "http://$REGISTRY/v2/$WHO/forged/blobs/uploads/" | tr -d '\r' | sed -n 's/^Location: //Ip')
+  curl -sf -X PUT -H 'Content-Type: application/octet-stream' --data-binary "@$1" "$place&digest=$digest" && echo "$digest"
+}
+put_manifest() {
+  curl -sf -X PUT -H "Content-Type: $(jq -r .mediaType "$2")" --data-binary "@$2" "http://$REGISTRY/v2/$WHO/forged/manifests/$1" && echo "sha256:$(sha256sum < "$2" | cut -d' ' -f1)"
+}
+# forge TAG CONFIG_EDIT MANIFEST_EDIT: the good image again, its config and its manifest edited by jq. Says its manifest's digest.
+forge() {
+  local config
+  jq -c "$2" < "$T/config.json" > "$T/forged-config.json"
+  config=$(put_blob "$T/forged-config.json")
+  jq -c --arg digest "$config" --argjson size "$(stat -c %s "$T/forged-config.json")" '.config.digest = $digest | .config.size = $size | '"$3" < "$T/manifest.json" > "$T/forged.json"
+  put_manifest "$1" "$T/forged.json"
+}
+# refused WHAT TAG PROBLEM: verify ends with 1 and names the problem, as JSON too.
+refused() {
+  x verify "$REGISTRY/$WHO/forged:$2"
+  check "$1: verify ends with 1" 1 "$RC"
+  check_has "$1: in words" "$3" "$ERR"
+  x verify --format json "$REGISTRY/$WHO/forged:$2"
+  check "$1: as JSON" "false 1" "$(jq -r '[.fits, ([.platforms[].problems[]] | length)] | join(" ")' <<<"$OUT")"
+}
+
+# Images whose documents and bytes do not belong together, made by hand in the registry.
+forged() {
+  local layer diff digest name=$WHO/forged
+  context good <<<$'FROM scratch\nCOPY amd64 /app\nENTRYPOINT ["/app"]'
+  x build --platform linux/amd64 -t "$REGISTRY/$name:good" --push good
+  must "a good image is pushed"
+  skopeo_ inspect --raw --tls-verify=false "docker://$REGISTRY/$name:good" > "$T/manifest.json"
+  if [ "$(jq -r '.manifests | length' "$T/manifest.json")" != 0 ]; then
+    skopeo_ inspect --raw --tls-verify=false "docker://$REGISTRY/$name@$(jq -r '.manifests[0].digest' "$T/manifest.json")" > "$T/manifest.json"
+  fi
+  curl -sf "http://$REGISTRY/v2/$name/blobs/$(jq -r .config.digest "$T/manifest.json")" > "$T/config.json"
+  layer=$(jq -r '.layers[0].digest' "$T/manifest.json")
+  diff=$(jq -r '.rootfs.diff_ids[0]' "$T/config.json")
+  x rmi "$REGISTRY/$name:good"
+  x prune -af
+  x verify "$REGISTRY/$name:good"
+  ok "the good one fits"
+
+  digest=$(forge same . .)
+  cp "$T/forged.json" "$T/same.json"
+  x verify --format json "$REGISTRY/$name:same"
+  check "and edited by nobody, too" "true $digest" "$(jq -r '[.fits, .platforms[0].digest] | join(" ")' <<<"$OUT")"
+  forge diff ".rootfs.diff_ids[0] = \"sha256:$(printf '%064d' 7)\"" . >/dev/null
+  refused "another diffID" diff "layer $layer unpacks to $diff, the config says sha256:$(printf '%064d' 7)"
+  forge more ".rootfs.diff_ids += [\"$diff\"]" . >/dev/null
+  refused "a diffID more" more "the manifest names 1 layers, the config 2"
+  forge size . '.layers[0].size += 1' >/dev/null
+  refused "another size" size "$layer"
+  jq -c --arg digest "$digest" --argjson size "$(stat -c %s "$T/same.json")" -n '{schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json",
+    manifests: [{mediaType: "application/vnd.oci.image.manifest.v1+json", digest: $digest, size: $size, platform: {os: "linux", architecture: "arm64"}}]}' > "$T/index.json"
+  put_manifest platform "$T/index.json" >/dev/null
+  x verify "$REGISTRY/$name:platform"
+  check "another platform in the index: verify ends with 1" 1 "$RC"
+  check_has "it says which" "the index says linux/arm64, the config linux/amd64" "$ERR"
+  check_has "and what does not start there" "/app is for amd64" "$ERR"
+  # Bytes that rot in the registry: the same size, other contents.
+  python3 - "$WORK/registry-${REGISTRY##*:}/docker/registry/v2/blobs/sha256/${layer:7:2}/${layer:7}/data" <<'P'
+import sys
+with open(sys.argv[1], "r+b") as file:
+    file.seek(200)
+    byte = file.read(1)[0]
+    file.seek(200)
+    file.write(bytes([byte ^ 1]))
+P
+  refused "a damaged layer" same "$layer"
+}
+
 scenario() {
   context entry <<<$'FROM busybox\nCOPY arm64 /usr/bin/app\nENTRYPOINT ["app"]'
   x build --platform linux/amd64 -t bad:1 entry
@@ -97,6 +171,7 @@ D
   check "nothing is kept" "" "$OUT"
   x verify "$REGISTRY/$WHO/nothing:1"
   check "an image that is not there ends with 2" 2 "$RC"
+  forged
   nothing_left "verify"
 }
 
