@@ -161,11 +161,10 @@ git_contexts() {
   x GIT_SSH_COMMAND="$T/ssh" SOURCE_DATE_EPOCH=$EPOCH build -q "ssh://git@host.example$T/www/r.git#v1"
   ok "ssh://"
   check "ssh://: the digest of the directory" "$WANTED" "$OUT"
-  command -v sshd >/dev/null || skipped "a real sshd: there is none on this machine (package openssh-server)"
 
   if [ -x "$(git --exec-path)/git-daemon" ]; then
     port=$(free_port)
-    "${AS[@]}" git -c safe.directory='*' daemon --reuseaddr --export-all --base-path="$T/www" --listen=127.0.0.1 --port="$port" --log-destination=none &
+    "${AS[@]}" env HOME="$T/home" git -c safe.directory='*' daemon --reuseaddr --export-all --base-path="$T/www" --listen=127.0.0.1 --port="$port" --log-destination=none &
     PIDS+=($!)
     until_true 10 git ls-remote "git://127.0.0.1:$port/r.git" || true
     repository "git daemon" "git://127.0.0.1:$port/r.git"
@@ -201,6 +200,55 @@ git_contexts() {
   x PATH="$PATH_WITHOUT" build "$file"
   fails "no git on the machine" "git is needed for $file" "install it (the package is called git)"
   check_true "no checkout is left" test -z "$(find "$STATE/git/checkouts" -mindepth 1 -maxdepth 1 -name 'c-*')"
+}
+
+# ssh to a real server. It runs as an ordinary user, lets in nobody but that user, and has repositories of its own.
+ssh_contexts() {
+  local login=$LOGIN name port server=$T/server client=$T/client as=("${AS[@]}") run_as=("${RUN_AS[@]}")
+  if is_rootish; then
+    login=crossdock-sub
+    need_user "$login" with
+    as=(setpriv --reuid "$(id -u "$login")" --regid "$(id -g "$login")" --clear-groups)
+  fi
+  port=$(free_port)
+  mkdir -p "$server" "$client"
+  ssh-keygen -q -t ed25519 -N '' -f "$server/host"
+  for name in key other; do ssh-keygen -q -t ed25519 -N '' -f "$client/$name"; done
+  cp "$client/key.pub" "$server/authorized"
+  cp -r "$T/www/r.git" "$server/r.git"
+  printf '%s\n' "Port $port" 'ListenAddress 127.0.0.1' "HostKey $server/host" "AuthorizedKeysFile $server/authorized" 'PidFile none' 'StrictModes no' 'UsePAM no' 'PasswordAuthentication no' > "$server/config"
+  [ "$WHO" = self ] || chown -R "$login" "$server"
+  printf 'known.example %s\n' "$(cut -d' ' -f1,2 "$server/host.pub")" > "$client/known"
+  for name in key other; do
+    printf '%s\n' 'Host known.example' 'HostName 127.0.0.1' "Port $port" "User $login" "IdentityFile $client/$name" 'IdentitiesOnly yes' \
+      "UserKnownHostsFile $client/known" 'HostKeyAlias known.example' 'BatchMode yes' > "$client/config-$name"
+  done
+  mine "$client"
+  "${as[@]}" "$CACHE/sshd/run" -D -E "$server/log" -f "$server/config" </dev/null >/dev/null 2>&1 &
+  local sshd=$!
+  until_true 10 ssh-keyscan -p "$port" 127.0.0.1 >/dev/null 2>&1 || failed "sshd does not answer" "$(cat "$server/log")"
+
+  RUN_AS+=("GIT_SSH_COMMAND=ssh -F $client/config-key")
+  repository "ssh" "ssh://known.example$server/r.git"
+  same "ssh, as scp writes it" "$login@known.example:$server/r.git#v1"
+  dockerfile "$T/add-ssh" 'FROM busybox' "ADD $login@known.example:$server/r.git#v1 /r"
+  x build -o type=local,dest=ssh.out add-ssh
+  ok "ADD over ssh"
+  check "its files" one "$(cat "$T/ssh.out/r/a" 2>/dev/null || true)"
+  x GIT_SSH_COMMAND="ssh -F $client/config-other" build "ssh://known.example$server/r.git"
+  fails "a key the server does not know" "git: cannot reach ssh://known.example$server/r.git" "Permission denied (publickey"
+  x GIT_SSH_COMMAND="ssh -F $client/config-key -o UserKnownHostsFile=/dev/null" build "ssh://known.example$server/r.git"
+  fails "a server we do not know" "git: cannot reach ssh://known.example$server/r.git" "Host key verification failed"
+  # Without a word from the user: their agent, and no question.
+  eval "$("${AS[@]}" ssh-agent -s -a "$client/agent")" >/dev/null
+  SSH_AUTH_SOCK=$client/agent "${AS[@]}" ssh-add -q "$client/key" 2>/dev/null
+  RUN_AS=("${run_as[@]}" "SSH_AUTH_SOCK=$client/agent")
+  x build "ssh://$login@127.0.0.1:$port$server/r.git#v1"
+  fails "an unknown server, ssh's own settings" "Host key verification failed"
+  x GIT_SSH_COMMAND="ssh -F /dev/null -o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=$client/new" build "ssh://$login@127.0.0.1:$port$server/r.git#v1"
+  ok "a key of the agent"
+  kill "$SSH_AGENT_PID" "$sshd"
+  RUN_AS=("${run_as[@]}")
 }
 
 submodules() { # BASE
@@ -406,6 +454,7 @@ scenario() {
   directories
   standard_input
   git_contexts
+  ssh_contexts
   web_contexts
   adding
   named
@@ -416,5 +465,6 @@ scenario() {
 }
 
 emulators
+"$REPO/scripts/sshd" "$CACHE/sshd"
 busybox_registry
 each_user scenario root sub nosub

@@ -21,6 +21,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::thread::UnshareFlags;
 use sha2::{Digest as _, Sha256};
 
+use super::ahead::read_ahead;
 use super::request::{
     Applied, ApplyRequest, DiffReport, DiffRequest, ExportRequest, Layers, ReadFileRequest, TreeFormat, WalkRequest,
 };
@@ -76,17 +77,21 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
+/// Unpacks a layer: one thread decodes and hashes, another makes the files.
 pub(super) fn apply(request: &ApplyRequest, layer: OwnedFd, context: &Context) -> Result<Applied, ExecutorError> {
     let action = "unpack a layer";
     let tar = compression::decoder(Box::new(File::from(layer))).map_err(layer_error(action))?;
-    let mut tar = Hashing { inner: tar, hash: Sha256::new(), size_bytes: 0 };
+    let tar = Hashing { inner: tar, hash: Sha256::new(), size_bytes: 0 };
     let ids = if context.one_id { IdPolicy::ClampTo0 } else { IdPolicy::Keep };
     let options = ApplyOptions { format: format(request.format, context), ids };
     let lowers = topmost_first(&request.lowers);
-    let report =
-        apply_tar(&mut Reader::new(&mut tar), request.dest.as_path(), &lowers, options).map_err(layer_error(action))?;
-    // What follows the archive's end belongs to the layer's digest.
-    io::copy(&mut tar, &mut io::sink()).map_err(layer_error(action))?;
+    let (report, tar) = read_ahead(tar, |mut tar| {
+        let report = apply_tar(&mut Reader::new(&mut tar), request.dest.as_path(), &lowers, options)
+            .map_err(layer_error(action));
+        // What follows the archive's end belongs to the layer's digest.
+        report.and_then(|report| io::copy(&mut tar, &mut io::sink()).map_err(layer_error(action)).map(|_| report))
+    });
+    let report = report?;
     Ok(Applied {
         diff_id: tar.hash.finalize().into(),
         size_bytes: tar.size_bytes,

@@ -10,6 +10,7 @@
 //!
 //! The keeper lives as long as the control socket. When it ends, the kernel ends its whole pid namespace, and the mounts go with the last process.
 
+mod ahead;
 pub(crate) mod blocked;
 pub(crate) mod channel;
 mod client;
