@@ -96,11 +96,27 @@ lies() {
   fails "pull from a lying registry" 'digest mismatch'
 }
 
+# The first layer is unpacked while the last one is still on its way.
+late() {
+  local pid status=0
+  dockerfile "$T/late" "FROM $LATE/late/base:1" 'RUN cat /second > /read'
+  rm -f "$LATE_LAYOUT/now"
+  (cd "$T" && exec "${C[@]}" build --platform linux/amd64 -o type=local,dest=late.out late) </dev/null >"$WORK/out" 2>"$WORK/err" &
+  pid=$!
+  LAST="crossdock build late"
+  check_true "a layer is unpacked while another comes" until_true 30 grep -Eq '^#[0-9]+ extracting sha256:[0-9a-f]+ [0-9.]*s? ?done' "$WORK/err"
+  touch "$LATE_LAYOUT/now"
+  wait "$pid" || status=$?
+  check "and the build ends well" 0 "$status"
+  check "with both" second "$(cat "$T/late.out/read" 2>/dev/null || true)"
+}
+
 scenario() {
   unknown
   passwords
   certificates
   lies
+  late
   check_store "after all that trouble"
   nothing_left "registry trouble"
 }
@@ -121,4 +137,14 @@ LIAR=127.0.0.1:$port
 "$E2E/lying-registry" "$layout" "$port" &
 PIDS+=($!)
 until_true 10 curl -sf -o /dev/null "http://$LIAR/v2/"
+mkdir "$WORK/second"
+echo second > "$WORK/second/second"
+tar -C "$WORK/second" -cf "$WORK/second.tar" --owner=0 --group=0 second
+LATE_LAYOUT=$WORK/late-layout
+"$E2E/oci-image" "$LATE_LAYOUT" latest linux/amd64="$(dirname "$layout")/root-amd64.tar,$WORK/second.tar"
+port=$(free_port)
+LATE=127.0.0.1:$port
+"$E2E/lying-registry" "$LATE_LAYOUT" "$port" &
+PIDS+=($!)
+until_true 10 curl -sf -o /dev/null "http://$LATE/v2/"
 each_user scenario root sub nosub

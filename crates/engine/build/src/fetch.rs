@@ -1,10 +1,13 @@
 //! In: a layer that is only elsewhere. Out: one of its blobs in the store. Never: a download of what is stored already.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::SyncSender;
+
 use crossdock_content::{Lease, Store};
 use crossdock_image::{LayerBlob, LayerRow};
 use crossdock_oci::{Reference, VertexDigest};
 use crossdock_progress::{Line, Progress};
-use crossdock_registry::Client;
+use crossdock_registry::{Client, FETCHES_PER_REGISTRY_MAX};
 
 use crate::BuildError;
 use crate::flight::Flights;
@@ -112,28 +115,54 @@ impl Fetcher {
         Ok(())
     }
 
-    /// Fetches what several layers lack, a few at a time, before they are unpacked one after another.
-    ///
-    /// # Errors
-    /// The first failure.
-    pub fn any_blobs(&self, rows: &[LayerRow], shown: &ShownAt) -> Result<(), BuildError> {
-        let next = std::sync::atomic::AtomicUsize::new(0);
-        let results: Vec<Result<(), BuildError>> = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..rows.len().min(crossdock_registry::FETCHES_PER_REGISTRY_MAX))
-                .map(|_| {
-                    scope.spawn(|| {
-                        while let Some(row) = rows.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-                            self.any_blob(row, shown)?;
-                        }
-                        Ok(())
-                    })
-                })
-                .collect();
-            workers
-                .into_iter()
-                .map(|worker| worker.join().unwrap_or(Err(BuildError::ThreadDied { doing: "fetching layers" })))
-                .collect()
-        });
-        results.into_iter().collect()
+    /// Fetches what several layers lack, and tells of each how it went. Ends early when a layer cannot be had, or nobody listens any more.
+    pub fn tell_of_each(
+        &self,
+        rows: &[(usize, LayerRow)],
+        shown: &ShownAt,
+        stop: &AtomicBool,
+        tell: &[SyncSender<Result<(), BuildError>>],
+    ) {
+        let work = |at: usize| {
+            let outcome = self.any_blob(&rows[at].1, shown).map(drop);
+            let is_there = outcome.is_ok();
+            let is_heard = tell[at].send(outcome).is_ok();
+            if is_there && is_heard { Ok(()) } else { Err(BuildError::Cancelled) }
+        };
+        // The failures were told.
+        let _ = a_few_at_a_time(rows.len(), stop, &work);
+    }
+}
+
+/// Does `work` for every number below `count`, the first ones first, as many at a time as a registry is asked for blobs. After a failure, or when `stop`
+/// is set, nothing more is begun.
+///
+/// # Errors
+/// The failure of the smallest number.
+pub fn a_few_at_a_time(
+    count: usize,
+    stop: &AtomicBool,
+    work: &(dyn Fn(usize) -> Result<(), BuildError> + Sync),
+) -> Result<(), BuildError> {
+    let next = AtomicUsize::new(0);
+    let take =
+        || (!stop.load(Ordering::Relaxed)).then(|| next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < count);
+    let results: Vec<Result<(), (usize, BuildError)>> = std::thread::scope(|scope| {
+        let one = || {
+            while let Some(at) = take() {
+                work(at).map_err(|error| {
+                    stop.store(true, Ordering::Relaxed);
+                    (at, error)
+                })?;
+            }
+            Ok(())
+        };
+        let workers: Vec<_> = (0..count.min(FETCHES_PER_REGISTRY_MAX)).map(|_| scope.spawn(one)).collect();
+        let died = || Err((0, BuildError::ThreadDied { doing: "fetching layers" }));
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| died())).collect()
+    });
+    match results.into_iter().filter_map(Result::err).min_by_key(|(at, _)| *at) {
+        Some((_, error)) => Err(error),
+        None => Ok(()),
     }
 }

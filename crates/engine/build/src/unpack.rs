@@ -4,6 +4,8 @@
 //! into lower layers). It is kept under the stack's name in the layer's row.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 
 use crossdock_content::{Lease, Space, Store};
 use crossdock_executor::keeper::{ApplyRequest, Layers as Directories, TreeFormat};
@@ -32,7 +34,7 @@ impl Unpacker {
         Self { store: store.clone(), lease: lease.clone(), layers, keeper: keeper.clone(), flights: Flights::default() }
     }
 
-    /// The directories of a stack, lowest first; those that are missing are fetched and unpacked.
+    /// The directories of a stack, lowest first; those that are missing are fetched, and each is unpacked while the ones above it still come.
     ///
     /// # Errors
     /// When a layer cannot be had or unpacked.
@@ -43,32 +45,55 @@ impl Unpacker {
         shown: &dyn Fn(&LayerId) -> ShownAt,
         cancel: &Cancel,
     ) -> Result<Directories, BuildError> {
-        self.prefetch(stack, fetcher, shown)?;
+        let missing = self.missing(stack)?;
+        // A single one is fetched where it is unpacked.
+        let Some((_, first)) = missing.first().filter(|_| missing.len() > 1) else {
+            return self.directories_as_they_come(stack, fetcher, shown, cancel, &|_| Ok(()));
+        };
+        let at = shown(&first.id);
+        let (tell, told): (Vec<_>, Vec<_>) = missing.iter().map(|_| mpsc::sync_channel(1)).unzip();
+        let stop = AtomicBool::new(false);
+        let arrived = |place: usize| match missing.iter().position(|(at, _)| *at == place) {
+            Some(number) => told[number].recv().unwrap_or(Err(BuildError::ThreadDied { doing: "fetching layers" })),
+            None => Ok(()),
+        };
+        std::thread::scope(|scope| {
+            let (missing, at, stop) = (&missing, &at, &stop);
+            scope.spawn(move || fetcher.tell_of_each(missing, at, stop, &tell));
+            let outcome = self.directories_as_they_come(stack, fetcher, shown, cancel, &arrived);
+            stop.store(true, Ordering::Relaxed);
+            outcome
+        })
+    }
+
+    /// Unpacks one layer after the other, as soon as `arrived` says that the layer at this place of the stack is there.
+    fn directories_as_they_come(
+        &self,
+        stack: &[LayerId],
+        fetcher: &Fetcher,
+        shown: &dyn Fn(&LayerId) -> ShownAt,
+        cancel: &Cancel,
+        arrived: &dyn Fn(usize) -> Result<(), BuildError>,
+    ) -> Result<Directories, BuildError> {
         let mut below: Vec<HostPath> = Vec::with_capacity(stack.len());
-        for at in 0..stack.len() {
-            let path = self.directory(&stack[..=at], &below, fetcher, shown, cancel)?;
+        for place in 0..stack.len() {
+            arrived(place)?;
+            let path = self.directory(&stack[..=place], &below, fetcher, shown, cancel)?;
             below.push(HostPath::from(path));
         }
         Ok(Directories(below))
     }
 
-    fn prefetch(
-        &self,
-        stack: &[LayerId],
-        fetcher: &Fetcher,
-        shown: &dyn Fn(&LayerId) -> ShownAt,
-    ) -> Result<(), BuildError> {
+    /// The layers that are not unpacked, with their places in the stack.
+    fn missing(&self, stack: &[LayerId]) -> Result<Vec<(usize, LayerRow)>, BuildError> {
         let mut missing = Vec::new();
-        for at in 0..stack.len() {
-            let row = self.row(&stack[at])?;
-            if self.existing(&row, &stack[..=at])?.is_none() {
-                missing.push(row);
+        for place in 0..stack.len() {
+            let row = self.row(&stack[place])?;
+            if self.existing(&row, &stack[..=place])?.is_none() {
+                missing.push((place, row));
             }
         }
-        match missing.first() {
-            Some(first) if missing.len() > 1 => fetcher.any_blobs(&missing, &shown(&first.id)),
-            _ => Ok(()),
-        }
+        Ok(missing)
     }
 
     fn row(&self, id: &LayerId) -> Result<LayerRow, BuildError> {

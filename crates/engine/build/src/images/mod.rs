@@ -5,7 +5,7 @@ mod run;
 mod save;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use crossdock_content::Lease;
 use crossdock_exporter::push::{PushFrom, PushImage, PushReport, document, push_telling};
@@ -16,10 +16,10 @@ use crossdock_oci::{
     BlobDigest, Descriptor, ImageConfig, Index, MANIFEST_SIZE_MAX, Platform, Reference, Timestamp, media_type,
 };
 use crossdock_progress::{Progress, Step};
-use crossdock_registry::{FETCHES_PER_REGISTRY_MAX, Pushed};
+use crossdock_registry::Pushed;
 
 use crate::base::register_layers;
-use crate::fetch::{Fetcher, ShownAt};
+use crate::fetch::{Fetcher, ShownAt, a_few_at_a_time};
 use crate::resolve::{ChosenImage, Resolver};
 use crate::{BuildError, Engine};
 
@@ -161,22 +161,11 @@ impl Engine {
             let blob = row.and_then(|row| row.blobs.into_iter().find(|blob| blob.digest == descriptor.digest));
             missing.push(blob.ok_or_else(|| BuildError::LayerGone { layer: descriptor.digest.to_string() })?);
         }
-        let next = AtomicUsize::new(0);
-        let results: Vec<Result<(), BuildError>> = std::thread::scope(|scope| {
-            let work = || {
-                while let Some(blob) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    fetcher.fetch(blob, &shown)?;
-                    tell(PullWord::Complete(blob.digest));
-                }
-                Ok(())
-            };
-            let workers: Vec<_> = (0..missing.len().min(FETCHES_PER_REGISTRY_MAX)).map(|_| scope.spawn(work)).collect();
-            let ended = |worker: std::thread::ScopedJoinHandle<'_, Result<(), BuildError>>| {
-                worker.join().unwrap_or(Err(BuildError::ThreadDied { doing: "fetching layers" }))
-            };
-            workers.into_iter().map(ended).collect()
-        });
-        results.into_iter().collect()
+        a_few_at_a_time(missing.len(), &AtomicBool::new(false), &|at| {
+            fetcher.fetch(&missing[at], &shown)?;
+            tell(PullWord::Complete(missing[at].digest));
+            Ok(())
+        })
     }
 
     /// Pushes a kept image under other names, or under its own.
