@@ -130,6 +130,7 @@ FROM busybox
 RUN --mount=type=secret,id=token,required sha256sum < /run/secrets/token > /sum && stat -c '%a %u' /run/secrets/token > /mode
 RUN --mount=type=secret,id=token,target=/etc/deep/er/conf,mode=0444,uid=5 stat -c '%a %u' /etc/deep/er/conf >> /mode
 RUN --mount=type=secret,id=token,env=TOKEN printf %s "$TOKEN" | sha256sum >> /sum
+RUN --mount=type=secret,id=token (echo x > /run/secrets/token) 2>/dev/null || echo refused > /written
 RUN --mount=type=secret,id=other,env=OTHER --mount=type=secret,id=gone test -n "$OTHER" && test ! -e /run/secrets/gone
 RUN --mount=type=secret,id=token echo "ps:"; ps -o args | grep -c -F "$(cat /run/secrets/token)" > /ps || true
 RUN test ! -e /run/secrets && test ! -e /etc/deep
@@ -143,6 +144,7 @@ D
   in_image "secret: as file and as variable" "$(printf '%s\n%s' "$sum" "$sum")" cat /sum
   if [ "$WHO" != nosub ]; then in_image "secret: modes and owners" "400 0
 444 5" cat /mode; else in_image "secret: its mode" "400 0" head -n 1 /mode; fi
+  in_image "secret: its file cannot be written" refused cat /written
   in_image "secret: in no argument of a process" 0 cat /ps
   x OTHER="$other" build --platform linux/amd64 --progress=rawjson --secret id=token,src=keys/token --secret id=other,env=OTHER app
   ok "secrets: again"

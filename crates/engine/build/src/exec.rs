@@ -166,9 +166,9 @@ fn fill_spec(spec: &mut ExecSpec, op: &ExecOp) {
     spec.env.clone_from(&meta.env);
     for (name, value) in &meta.proxy_env {
         for name in [name.to_uppercase(), name.to_lowercase()] {
-            if !meta.env.iter().any(|pair| pair.split('=').next() == Some(&name)) {
-                spec.env.push(format!("{name}={value}"));
-            }
+            // As in BuildKit, they go before what the image and ARG say.
+            spec.env.retain(|pair| pair.split('=').next() != Some(&name));
+            spec.env.push(format!("{name}={value}"));
         }
     }
     spec.cwd.clone_from(&meta.cwd);

@@ -7,7 +7,7 @@ mod ssh;
 pub use given::{Given, SecretSource};
 
 use crossdock_executor::keeper::Layers as Directories;
-use crossdock_executor::sandbox::{MountSource, RootSpec, SandboxMount};
+use crossdock_executor::sandbox::{Memory, MountSource, RootSpec, SandboxMount};
 use crossdock_executor::{Cancel, KeeperMode};
 use crossdock_llb::{ExecOp, Mount, MountKind, Vertex};
 
@@ -45,14 +45,14 @@ impl Steps {
         for mount in op.mounts.iter().filter(|mount| mount.dest != "/") {
             let Some(source) = self.mount_source(vertex, mount, inputs, cancel, &mut out)? else { continue };
             let dest = absolute(&op.meta.cwd, &mount.dest);
-            out.mounts.push(SandboxMount { dest, readonly: mount.readonly, source });
+            let readonly = mount.readonly || matches!(source, MountSource::File { .. });
+            out.mounts.push(SandboxMount { dest, readonly, source });
         }
         for secret in &op.secret_env {
-            if let Some(value) = self.given.secret(&secret.id, secret.optional)? {
-                let value =
-                    String::from_utf8(value).map_err(|_| BuildError::SecretNotText { id: secret.id.clone() })?;
-                out.env.push(format!("{}={value}", secret.name));
-            }
+            // One that is optional and not there is an empty variable, so that scripts with `set -u` may look at it.
+            let value = self.given.secret(&secret.id, secret.optional)?.unwrap_or_default();
+            let value = String::from_utf8(value).map_err(|_| BuildError::SecretNotText { id: secret.id.clone() })?;
+            out.env.push(format!("{}={value}", secret.name));
         }
         Ok(out)
     }
@@ -68,7 +68,8 @@ impl Steps {
     ) -> Result<Option<MountSource>, BuildError> {
         Ok(match (&mount.kind, mount.input) {
             (MountKind::Tmpfs { size_bytes }, _) => {
-                Some(MountSource::Tmpfs { size_bytes: u64::try_from(*size_bytes).unwrap_or(0) })
+                let size_bytes = u64::try_from(*size_bytes).unwrap_or(0);
+                Some(MountSource::Tmpfs(Memory { size_bytes, mode: None, exec: true }))
             }
             (MountKind::Bind, Some(input)) => {
                 let lowers = self.bind_source(inputs, input, cancel)?;

@@ -19,7 +19,7 @@ mod user;
 
 pub(crate) use emulate::MOUNT_PRIVATE;
 pub use spec::{
-    DEFAULT_HOSTNAME, DEFAULT_PATH, EmulatorMeans, EmulatorSpec, ExecOutcome, ExecSpec, MountSource, RootSpec,
+    DEFAULT_HOSTNAME, DEFAULT_PATH, EmulatorMeans, EmulatorSpec, ExecOutcome, ExecSpec, Memory, MountSource, RootSpec,
     SHM_SIZE_BYTES_DEFAULT, SandboxMount, TerminalSize, UpperSpec,
 };
 pub(crate) use step::run;

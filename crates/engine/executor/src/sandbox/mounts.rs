@@ -12,8 +12,8 @@ use rustix::mount::{MountFlags, mount, mount_bind, mount_bind_recursive, mount_r
 
 use super::devices;
 use super::follow::emulators::INSIDE;
-use super::plan::{MASKED, Planned, READONLY, What};
-use super::spec::{ExecSpec, MountSource};
+use super::plan::{MASKED, NO_SUID_DEV_EXEC, Planned, READONLY, What};
+use super::spec::{ExecSpec, Memory, MountSource};
 use super::target::{Kind, Root, descriptor_path};
 use crate::error::ExecutorError;
 use crate::keeper::blocked::{HostFacts, RefusedCall, diagnose};
@@ -77,6 +77,7 @@ pub(super) fn perform(planned: &Planned, spec: &ExecSpec, root: &mut Root, place
             fresh(kind, &target, *flags, options, otherwise.as_deref())
                 .map_err(|error| refused(kind, &planned.dest, error))
         }
+        What::Memory { memory, readonly } => self::memory(&planned.dest, *memory, *readonly, root).map_err(fail),
         What::Sys { readonly } => {
             let target = root.find_or_make(&planned.dest, Kind::Directory).map_err(fail)?;
             let bound = sys(&target, *readonly).map_err(|error| fail(error.into()))?;
@@ -96,7 +97,9 @@ pub(super) fn perform(planned: &Planned, spec: &ExecSpec, root: &mut Root, place
         What::OwnFile { name, readonly } => {
             let target = root.find_or_make(&planned.dest, Kind::File).map_err(fail)?;
             mount_bind(place.file(name), descriptor_path(&target)).map_err(|error| fail(error.into()))?;
-            if *readonly { tighten(root, &planned.dest, MountFlags::RDONLY, false) } else { Ok(()) }
+            // A file of ours is text, never a program or a device.
+            let readonly = if *readonly { MountFlags::RDONLY } else { MountFlags::empty() };
+            tighten(root, &planned.dest, readonly | NO_SUID_DEV_EXEC, false)
         }
         What::User { index, readonly } => {
             let source = user_source(spec, *index, place)?;
@@ -136,6 +139,22 @@ fn fresh(kind: &str, target: &OwnedFd, flags: MountFlags, options: &str, otherwi
         (Err(Errno::INVAL), Some(otherwise)) => attempt(otherwise),
         (outcome, _) => outcome,
     }
+}
+
+/// A file system in memory over a directory, which keeps its mode.
+fn memory(dest: &str, memory: Memory, readonly: bool, root: &mut Root) -> io::Result<()> {
+    let covered = match root.find(dest)? {
+        Some(directory) => Some(rustix::fs::fstat(&directory)?.st_mode & 0o7777),
+        None => None,
+    };
+    let target = root.find_or_make(dest, Kind::Directory)?;
+    let mut flags = if memory.exec { MountFlags::NOSUID } else { NO_SUID_DEV_EXEC };
+    if readonly {
+        flags |= MountFlags::RDONLY;
+    }
+    let size = if memory.size_bytes == 0 { String::new() } else { format!(",size={}", memory.size_bytes) };
+    let options = format!("mode={:o}{size}", memory.mode.or(covered).unwrap_or(0o1777));
+    Ok(fresh("tmpfs", &target, flags, &options, None)?)
 }
 
 /// A refusal of /proc in a container has a cause worth naming.
@@ -180,7 +199,7 @@ fn user_source(spec: &ExecSpec, index: usize, place: &Place) -> Result<OwnedFd, 
             )
             .map_err(fail)
         }
-        MountSource::Tmpfs { .. } | MountSource::File { .. } => {
+        MountSource::Tmpfs(_) | MountSource::File { .. } => {
             Err(ExecutorError::BadStep { what: "a mount without a source was planned as one with".to_owned() })
         }
     }

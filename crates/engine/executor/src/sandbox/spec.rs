@@ -122,10 +122,21 @@ pub enum MountSource {
     Host(HostPath),
     /// A path inside a tree (`selector`; empty is all of it). An overlay without upper and mounted read-write is thrown away.
     Tree { root: RootSpec, selector: String },
-    /// Empty, in memory. `size_bytes` 0 is the kernel's default.
-    Tmpfs { size_bytes: u64 },
+    /// Empty, in memory.
+    Tmpfs(Memory),
     /// A file in memory: a secret.
     File { data: Vec<u8>, uid: u32, gid: u32, mode: u32 },
+}
+
+/// A file system in memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// 0: the kernel's default.
+    pub size_bytes: u64,
+    /// None: that of the directory it covers, and 1777 where there was none, as runc does.
+    pub mode: Option<u32>,
+    /// Whether programs and devices work in it.
+    pub exec: bool,
 }
 
 /// A terminal's size in characters.

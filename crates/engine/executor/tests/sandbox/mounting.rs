@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use crossdock_executor::HostPath;
 use crossdock_executor::keeper::Layers;
-use crossdock_executor::sandbox::{MountSource, RootSpec, SandboxMount};
+use crossdock_executor::sandbox::{Memory, MountSource, RootSpec, SandboxMount};
 use crossdock_llb::Network;
 
 use crate::Case;
@@ -42,7 +42,7 @@ fn stub_files_do_not_enter_the_layer(world: &World) {
     let before = fs_err::metadata(lower.join("etc")).unwrap();
     let mut spec = world.words(&["/bin/sh", "-c", "exit 0"]);
     spec.root = RootSpec::Overlay { lowers: Layers(vec![HostPath::from(lower.as_path())]), upper: Some(world.upper()) };
-    spec.mounts = vec![mount("/cache/deep/er", false, MountSource::Tmpfs { size_bytes: 0 })];
+    spec.mounts = vec![mount("/cache/deep/er", false, MountSource::Tmpfs(Memory::default()))];
     let ran = world.run(&spec);
     assert_eq!(ran.code(), 0);
     let left = tree(&ran.upper);
@@ -59,8 +59,8 @@ fn stub_files_do_not_enter_the_layer(world: &World) {
 fn used_stubs_stay(world: &World) {
     let mut spec = world.shell("touch /cache/kept /var/made; echo x >/data/deep/mine");
     spec.mounts = vec![
-        mount("/cache/deep", false, MountSource::Tmpfs { size_bytes: 0 }),
-        mount("/data/deep", false, MountSource::Tmpfs { size_bytes: 0 }),
+        mount("/cache/deep", false, MountSource::Tmpfs(Memory::default())),
+        mount("/data/deep", false, MountSource::Tmpfs(Memory::default())),
     ];
     let ran = world.run(&spec);
     assert_eq!(ran.code(), 0, "{ran:?}");
@@ -137,8 +137,10 @@ fn memory_and_secrets(world: &World) {
     let mut spec =
         world.shell("stat -c '%a %u' /run/secrets/key; cat /run/secrets/key; df /mem | tail -1 | awk '{print $2}'");
     let secret = MountSource::File { data: b"word\n".to_vec(), uid: 0, gid: 0, mode: 0o400 };
-    spec.mounts =
-        vec![mount("/run/secrets/key", true, secret), mount("/mem", false, MountSource::Tmpfs { size_bytes: 1 << 20 })];
+    spec.mounts = vec![
+        mount("/run/secrets/key", true, secret),
+        mount("/mem", false, MountSource::Tmpfs(Memory { size_bytes: 1 << 20, ..Memory::default() })),
+    ];
     let ran = world.run(&spec);
     assert_eq!(ran.text(), "400 0\nword\n1024");
     assert!(clean(&ran), "{:?}", tree(&ran.upper));
@@ -155,7 +157,7 @@ fn links_in_the_image_lead_nowhere_else(world: &World) {
     fs_err::copy(world.base("amd64").join("bin/busybox"), lower.join("sh")).unwrap();
     let mut spec = world.words(&["/sh", "-c", "echo $(cat /cache/x/y)"]);
     spec.root = RootSpec::Overlay { lowers: Layers(vec![HostPath::from(lower)]), upper: Some(world.upper()) };
-    spec.mounts = vec![mount("/cache/x", false, MountSource::Tmpfs { size_bytes: 0 })];
+    spec.mounts = vec![mount("/cache/x", false, MountSource::Tmpfs(Memory::default()))];
     assert_eq!(world.run(&spec).code(), 0);
     assert_eq!(fs_err::read_dir(&victim).unwrap().count(), 0);
 }

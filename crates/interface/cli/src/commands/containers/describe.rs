@@ -22,7 +22,7 @@ pub fn container(container: &Container) -> Value {
         .map(|mount| {
             let (kind, source) = match &mount.source {
                 MountSource::Host(path) => ("bind", path.to_string()),
-                MountSource::Tmpfs { .. } => ("tmpfs", String::new()),
+                MountSource::Tmpfs(_) => ("tmpfs", String::new()),
                 MountSource::Tree { .. } | MountSource::File { .. } => ("other", String::new()),
             };
             json!({ "Type": kind, "Source": source, "Destination": mount.dest, "Mode": "", "RW": !mount.readonly })

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crossdock_executor::HostPath;
-use crossdock_executor::sandbox::{MountSource, SandboxMount};
+use crossdock_executor::sandbox::{Memory, MountSource, SandboxMount};
 
 use super::options::bytes;
 use crate::error::CliError;
@@ -121,7 +121,11 @@ fn tmpfs_at(
     if !dest.starts_with('/') {
         return Err(bad("the container's path must be absolute"));
     }
-    Ok(SandboxMount { dest: dest.to_owned(), readonly, source: MountSource::Tmpfs { size_bytes } })
+    Ok(SandboxMount {
+        dest: dest.to_owned(),
+        readonly,
+        source: MountSource::Tmpfs(Memory { size_bytes, mode: Some(0o1777), exec: false }),
+    })
 }
 
 /// `HOST[:CONTAINER[:rwm]]`
@@ -161,7 +165,7 @@ mod tests {
         let one = mount("type=bind,src=/etc,dst=/x,readonly").unwrap();
         assert!(one.readonly && one.dest == "/x");
         let one = mount("type=tmpfs,target=/t,tmpfs-size=1m").unwrap();
-        assert_eq!(one.source, MountSource::Tmpfs { size_bytes: 1 << 20 });
+        assert!(matches!(one.source, MountSource::Tmpfs(Memory { size_bytes: 1_048_576, .. })));
         for text in [
             "type=bind,target=/x",
             "type=bind,src=/etc",
@@ -177,7 +181,10 @@ mod tests {
     fn devices_and_tmpfs() {
         assert_eq!(device("/dev/null:/dev/other:rwm").unwrap().dest, "/dev/other");
         assert_eq!(device("/dev/null").unwrap().dest, "/dev/null");
-        assert_eq!(tmpfs("/t:size=2k,exec").unwrap().source, MountSource::Tmpfs { size_bytes: 2048 });
+        assert!(matches!(
+            tmpfs("/t:size=2k,exec").unwrap().source,
+            MountSource::Tmpfs(Memory { size_bytes: 2048, .. })
+        ));
         assert!(tmpfs("t").is_err());
     }
 }
