@@ -1,9 +1,10 @@
 //! In: `cargo run -p xtask -- tidy` (or `limits`). Out: every breach of the house rules as `file:line: what`, exit 1 when there is one. Never: a fix.
 //!
-//! The rules that matter are executable (docs/design/house-style.md, principle 22): file sizes, file heads, function
-//! lengths, the import order of the rooms, names that say nothing.
+//! The rules that matter are executable: file sizes, file heads, function
+//! lengths, the import order of the rooms, names that say nothing, paths in the documents.
 #![allow(clippy::print_stdout, reason = "a command line tool prints")]
 
+mod docs;
 mod heads;
 mod rooms;
 mod sizes;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     breaches.extend(sizes::check(&sources, &sizes::allowed(&root)));
     breaches.extend(heads::check(&sources));
     breaches.extend(rooms::check(&root));
+    breaches.extend(docs::check(&root));
     breaches.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     for breach in &breaches {
         let file = breach.file.strip_prefix(&root).unwrap_or(&breach.file);
