@@ -106,20 +106,17 @@ fn serve(control: OwnedFd, context: &Context) -> i32 {
 
 /// Waits for a request, the end of a worker or the end of a request's interest. True: the control socket has something to say.
 fn listen(control: &OwnedFd, workers: &mut [Worker]) -> rustix::io::Result<bool> {
+    // A request that nobody may cut short is not watched: closed, it would wake this process for as long as its worker lives.
+    let killable: Vec<usize> = (0..workers.len()).filter(|at| workers[*at].killable).collect();
     let mut watched = vec![PollFd::new(control, PollFlags::IN)];
-    for worker in workers.iter() {
-        watched.push(PollFd::new(&worker.ended, PollFlags::IN));
-        let interest = if worker.killable { PollFlags::RDHUP } else { PollFlags::empty() };
-        watched.push(PollFd::from_borrowed_fd(worker.request.as_fd(), interest));
-    }
+    watched.extend(killable.iter().map(|at| PollFd::from_borrowed_fd(workers[*at].request.as_fd(), PollFlags::RDHUP)));
+    watched.extend(workers.iter().map(|worker| PollFd::new(&worker.ended, PollFlags::IN)));
     rustix::io::retry_on_intr(|| poll(&mut watched, None))?;
     let events: Vec<PollFlags> = watched.iter().map(PollFd::revents).collect();
     let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-    for (index, worker) in workers.iter_mut().enumerate() {
-        if worker.killable && events[2 + 2 * index].intersects(gone) {
-            worker.killable = false;
-            let _ = rustix::process::kill_process(worker.pid, Signal::KILL);
-        }
+    for (at, _) in killable.iter().zip(&events[1..]).filter(|(_, event)| event.intersects(gone)) {
+        workers[*at].killable = false;
+        let _ = rustix::process::kill_process(workers[*at].pid, Signal::KILL);
     }
     Ok(!events[0].is_empty())
 }
