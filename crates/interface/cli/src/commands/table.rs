@@ -1,6 +1,6 @@
 //! In: rows of words. Out: columns as Docker prints them. Never: a line cut.
 
-use crossdock_gotemplate::{Data, JsonStyle, docker_table, to_json};
+use crossdock_gotemplate::docker_table;
 use serde_json::Value;
 
 use crate::error::CliError;
@@ -26,7 +26,7 @@ pub fn lines(rows: &[Vec<String>]) -> Vec<String> {
 /// Rows as `--format` wants them: each by the template, or as JSON; `table TEMPLATE` with a heading of the fields' names.
 pub fn formatted(format: &str, headings: &[(&str, &str)], rows: &[Value]) -> Result<Vec<String>, CliError> {
     if format == "json" {
-        return Ok(rows.iter().map(|row| to_json(&Data::from(row), JsonStyle::LINE)).collect());
+        return rows.iter().map(|row| template_of("{{json .}}", row)).collect();
     }
     let Some(template) = format.strip_prefix("table ") else {
         return rows.iter().map(|row| template_of(format, row)).collect();
@@ -115,6 +115,16 @@ fn template_of(template: &str, value: &Value) -> Result<String, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_as_gos_encoder_writes_them() {
+        let row = serde_json::json!({ "ID": "<missing>" });
+        let made = |format: &str| formatted(format, &[("ID", "IMAGE")], std::slice::from_ref(&row)).unwrap();
+        assert_eq!(made("json"), [r#"{"ID":"\u003cmissing\u003e"}"#]);
+        assert_eq!(made("{{json .}}"), made("json"));
+        assert_eq!(made("{{json .ID}}"), [r#""<missing>""#]);
+        assert_eq!(made("table {{.ID}}"), ["IMAGE", "<missing>"]);
+    }
 
     #[test]
     fn words_as_docker_says_them() {
