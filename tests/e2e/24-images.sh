@@ -236,8 +236,8 @@ listing() {
   fails "rmi by ID of several repositories" 'must be forced' 'multiple repositories'
   x rmi listed:1
   check "rmi of one name" "Untagged: listed:1" "$OUT"
-  x rmi nothing:here
-  fails "rmi of nothing" nothing:here
+  x rmi nothing:here neither:that
+  fails "rmi of nothing: each is named" nothing:here neither:that
 }
 
 archives() {
