@@ -254,6 +254,17 @@ inspect_index() {
   check_has "annotations" "    vnd.docker.reference.type:   attestation-manifest" "$OUT"
   x imagetools inspect --raw "$R/$WHO/multi:1"
   check "--raw: the bytes" "$(registry_digest "$WHO/multi:1")" "sha256:$(sha256sum "$WORK/out" | cut -c1-64)"
+  skopeo_ copy -q --all --src-tls-verify=false --dest-tls-verify=false "docker://$R/$WHO/multi:1" "docker://$R/$WHO/multi:latest"
+  x imagetools inspect --format '{{.Name}} {{json .Name}}' "$R/$WHO/multi"
+  check "inspect --format: the name as it was written" "$R/$WHO/multi \"$R/$WHO/multi\"" "$OUT"
+  x imagetools inspect "$R/$WHO/multi"
+  check_match "inspect: the text has the tag" "^Name: +$R/$WHO/multi:latest$" "$OUT"
+  x buildx imagetools inspect --builder nosuch "$R/$WHO/multi"
+  fails "inspect with a builder that is not there" 'ERROR: no builder "nosuch" found'
+  x BUILDX_BUILDER=nosuch buildx imagetools create --dry-run "$R/$WHO/multi"
+  fails "create with a builder that is not there" 'ERROR: no builder "nosuch" found'
+  x imagetools inspect --format '{{json (index .Image "linux/arm64").Config.Volumes}} {{(index .Image "linux/arm64").Config.Volumes}}' "$R/$WHO/multi:1"
+  check "inspect --format: what the config does not have" "null map[]" "$OUT"
   x imagetools inspect --format '{{.Manifest.Digest}}' "$R/$WHO/multi:1"
   check "a field of the manifest" "$(registry_digest "$WHO/multi:1")" "$OUT"
   x imagetools inspect --format '{{range .Manifest.Manifests}}{{.Platform.OS}}/{{.Platform.Architecture}} {{end}}' "$R/$WHO/multi:1"

@@ -84,6 +84,111 @@ pushing() {
   ok "push -a"
   check_true "push -a: the other tag" registry_digest "$WHO/pushed:2"
   x rmi "$REGISTRY/$WHO/pushed:2"
+  x push "$REGISTRY/$WHO/elsewhere@$(registry_digest "$WHO/pushed:1")"
+  fails "push of a name with a digest" 'cannot push a digest reference'
+  # Of the index only one platform was pulled.
+  x tag busybox "$REGISTRY/$WHO/part:1"
+  x push "$REGISTRY/$WHO/part:1"
+  fails "push of an index of which platforms are missing" 'crossdock pull --all-platforms' 'crossdock push --platform'
+  x push --platform "linux/$(dpkg --print-architecture)" "$REGISTRY/$WHO/part:1"
+  ok "push --platform"
+  x images -q -f dangling=true
+  check "push --platform leaves no image without a name" "" "$OUT"
+  x image inspect --format '{{.Descriptor.MediaType}}' "$REGISTRY/$WHO/part:1"
+  check "push --platform: the name still stands for the index" "$(skopeo_ inspect --raw --tls-verify=false "docker://$REGISTRY/library/busybox:latest" | jq -r .mediaType)" "$OUT"
+  x rmi "$REGISTRY/$WHO/part:1"
+}
+
+# A digest means the image that has it, not an index with that image in it.
+digests() {
+  local digest
+  dockerfile "$T/dig" 'FROM busybox' 'COPY Dockerfile /f' 'CMD ["echo", "hello"]'
+  x build -q --platform linux/amd64,linux/arm64 -t inside:multi dig
+  must "build for two platforms"
+  x build -q dig
+  digest=$OUT
+  check_has "the manifest is in the index, too" "${digest:7}" "$("${C[@]}" image inspect --platform "linux/$(dpkg --print-architecture)" inside:multi)"
+  x run --rm "$digest"
+  check "run of a digest that is also in an index" hello "$OUT"
+  x image inspect --format '{{.Id}}' "${digest:7:12}"
+  check "inspect of it" "$digest" "$OUT"
+  x images -q -f dangling=true
+  x rmi "$OUT"
+  ok "rmi of what images -q shows"
+  x run --rm "${digest:7:12}"
+  check "without it the index is found by what it contains" hello "$OUT"
+  x rmi inside:multi
+}
+
+# What Docker's client says of the same image (seen with Engine 28).
+inspecting() {
+  local id format want
+  dockerfile "$T/insp" 'FROM busybox' 'VOLUME /data' 'EXPOSE 80' 'ENV A="x<y"' 'HEALTHCHECK --interval=90s CMD true' 'CMD ["sh"]'
+  x build -q -t inspected:1 insp
+  must "build"
+  id=$OUT
+  while IFS='|' read -r format want; do
+    as_docker image inspect -f "$format" inspected:1
+    check "image inspect -f '$format'" "$want" "$OUT"
+  done <<'L'
+{{.Config.Labels}}{{.Config.WorkingDir}}{{.Config.Entrypoint}}{{.Config.StopSignal}}{{.Config.OnBuild}}|map[][][]
+{{json .Config.Labels}} {{json .Config.Entrypoint}} {{json .Config.User}}|null null ""
+{{index .Config.Labels "x"}}{{if .Config.Labels}}y{{else}}n{{end}}|n
+{{.Config.Volumes}} {{.Config.ExposedPorts}} {{json .Config.Volumes}}|map[/data:{}] map[80/tcp:{}] {"/data":{}}
+{{.Config.Healthcheck}}|{[CMD-SHELL true] 1m30s 0s 0s 0s 0}
+{{json .Config.Healthcheck}}|{"Test":["CMD-SHELL","true"],"Interval":90000000000}
+{{.Comment}}{{.Parent}}{{.DockerVersion}}{{.Author}}{{.Container}} {{.GraphDriver}} {{.RootFS.Type}}|buildkit.dockerfile.v0 {map[] overlayfs} layers
+L
+  as_docker image inspect -f '{{.ID}} {{.Id}} {{.Descriptor.Digest}}' inspected:1
+  fails "image inspect: a field of the type beside a key of the JSON" 'map has no entry for key "ID"'
+  as_docker image inspect -f '{{.ID}} {{.Descriptor.Digest}}' inspected:1
+  check "image inspect: fields of the type" "$id $id" "$OUT"
+  as_docker image inspect -f '{{.Metadata.LastTagTime}}' inspected:1
+  check_match "image inspect: a time" '^20[0-9-]+ [0-9:.]+ \+0000 UTC$' "$OUT"
+  as_docker image inspect inspected:1
+  check "image inspect: keys that are always there" '[null,null,null,"","","","","","overlayfs"]' \
+    "$(jq -c '.[0] | [.Config.Labels, .Config.Entrypoint, .Config.OnBuild, .Config.User, .Config.WorkingDir, .Parent, .DockerVersion, .Author, .GraphDriver.Name]' <<<"$OUT")"
+  check_has "image inspect: as Go's encoder writes it" 'A=x\u003cy' "$OUT"
+  for format in '{{.Config.Nosuch}}' '{{.Nosuch}}'; do
+    as_docker image inspect -f "$format" inspected:1
+    fails "image inspect -f '$format'" "map has no entry for key \"Nosuch\""
+  done
+  as_docker image inspect nothing:here inspected:1 nor:this
+  fails "image inspect of some that are not there" nothing:here nor:this
+  check "image inspect: what is there is shown" "$id" "$(jq -r '.[].Id' <<<"$OUT")"
+  as_docker image inspect nothing:here
+  check "image inspect of nothing" '[]' "$OUT"
+  as_docker image inspect -f json inspected:1
+  check "image inspect -f json" "1 $id" "$(wc -l <<<"$OUT") $(jq -r '.[0].Id' <<<"$OUT")"
+  x rmi inspected:1
+}
+
+# Ages are those of the images, not of their pull.
+ages() {
+  local digest
+  as_docker images --format '{{.CreatedAt}}|{{.Size}}' busybox
+  check "images: when it was made" "$(skopeo_ inspect --config --tls-verify=false "docker://$REGISTRY/library/busybox:latest" | jq -r .created | tr TZ '  ' | sed 's/ *$//') +0000 UTC" "${OUT%%|*}"
+  check_match "images: no zeros behind the point" '^[0-9]+(\.[0-9]*[1-9])?[kM]?B$' "${OUT##*|}"
+  dockerfile "$T/young" 'FROM busybox' 'COPY Dockerfile /f'
+  x build -q -t young:1 young
+  x pull -q busybox
+  x images --format '{{.Repository}}'
+  check "images: the youngest first, whenever it was pulled" young "$(grep -E '^(young|busybox)$' <<<"$OUT" | head -n 1)"
+  as_docker history --format '{{.CreatedAt}}' busybox
+  check_match "history: CreatedAt" '^[0-9-]+T[0-9:]+Z$' "$(head -n 1 <<<"$OUT")"
+  as_docker history --human=false --format '{{.CreatedAt}} {{.CreatedSince}} {{.Size}}' young:1
+  check_match "history --human=false" '^[0-9-]+T[0-9:]+Z [0-9-]+T[0-9:]+Z [0-9]+$' "$(head -n 1 <<<"$OUT")"
+  as_docker history --format json young:1
+  check_has "history --format json, as Go's encoder writes it" '"\u003cmissing\u003e"' "$OUT"
+  digest=$(registry_digest library/busybox:latest)
+  x pull -q "busybox@$digest"
+  as_docker images busybox
+  check "images: a digest beside its tag has no row" 2 "$(wc -l <<<"$OUT")"
+  x rmi busybox:latest
+  as_docker images --format '{{.Tag}}' busybox
+  check "images: without the tag it has one" '<none>' "$OUT"
+  x pull -q busybox
+  x rmi young:1 "busybox@$digest"
 }
 
 listing() {
@@ -131,8 +236,8 @@ listing() {
   fails "rmi by ID of several repositories" 'must be forced' 'multiple repositories'
   x rmi listed:1
   check "rmi of one name" "Untagged: listed:1" "$OUT"
-  x rmi nothing:here
-  fails "rmi of nothing" nothing:here
+  x rmi nothing:here neither:that
+  fails "rmi of nothing: each is named" nothing:here neither:that
 }
 
 archives() {
@@ -167,6 +272,9 @@ P
   x save --platform riscv64 -o no.tar saved:1
   fails "save of a platform it does not have" riscv64
   check_true "and no file is left" test ! -e "$T/no.tar"
+  x save -o nowhere/no.tar saved:1
+  fails "save into a directory that is not there" 'nowhere/no.tar: No such file'
+  check_hasnt "save: no name of our own in the error" .part "$ERR"
   x save -o "$T" saved:1
   fails "save into a directory" directory
   x save -o no.tar nothing:here
@@ -293,6 +401,14 @@ text not a tar
 L
   x images -q
   check "nothing of them is kept" "" "$("${C[@]}" images -f 'reference=bad*' -q)"
+  # What a failed load brought is gone again; a directory without an image is not read at all.
+  mkdir -p "$T/much" && head -c 8000000 /dev/zero | tr '\0' x > "$T/much/file" && tar -cf "$T/much.tar" -C "$T/much" . && mine "$T"
+  x prune -a -f
+  for name in much much.tar; do
+    x load -i "$name"
+    fails "load of $name" 'holds no image'
+    check "load of $name leaves nothing" "" "$(find "$STATE/blobs" "$STATE/ingest" "$STATE/trash" -size +7000k)"
+  done
   x load -i nowhere.tar
   fails "load of nothing" nowhere.tar
   x prune -a -f
@@ -359,6 +475,9 @@ scenario() {
   pulling
   pushing
   listing
+  digests
+  inspecting
+  ages
   archives
   engines
   check_store "after all"

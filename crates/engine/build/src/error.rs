@@ -93,7 +93,7 @@ pub enum BuildError {
     #[error("no command specified: the image has neither ENTRYPOINT nor CMD; give one behind the image's name")]
     NoCommand,
     #[error(
-        "{name} is an index, and its manifest for {platform} is not in the local store; `crossdock pull` it without --platform, or push one platform under a name of its own"
+        "{name} is an index, and its manifest for {platform} is not in the local store; `crossdock pull --all-platforms` fetches what is missing, `crossdock push --platform` pushes one that is here"
     )]
     PlatformNotHere { name: String, platform: String },
     #[error("patterns {patterns:?}: {source}")]

@@ -49,6 +49,8 @@ pub struct ExportedImage {
     pub target: Descriptor,
     /// The digest of the only config; `None` for an index.
     pub config: Option<crossdock_oci::BlobDigest>,
+    /// What the only manifest is for; `None` for an index.
+    pub platform: Option<Platform>,
     pub names: Vec<Reference>,
     /// Blobs a push had to upload, over all pushes.
     pub uploaded: u64,
@@ -122,9 +124,14 @@ impl Steps {
         match kept {
             None => {
                 self.keep(step, &image, finished, &names)?;
-                let config =
-                    if image.index.is_none() { image.manifests.first().map(|m| m.config.digest()) } else { None };
-                *kept = Some(ExportedImage { target: image.target.clone(), config, names: names.clone(), uploaded: 0 });
+                let only = image.manifests.first().filter(|_| image.index.is_none());
+                *kept = Some(ExportedImage {
+                    target: image.target.clone(),
+                    config: only.map(|manifest| manifest.config.digest()),
+                    platform: only.and_then(|manifest| manifest.config.view.platform()),
+                    names: names.clone(),
+                    uploaded: 0,
+                });
             }
             Some(kept) => {
                 let fresh: Vec<Reference> = names.iter().filter(|name| !kept.names.contains(name)).cloned().collect();

@@ -69,8 +69,10 @@ pub fn open_archive(kind: &'static str, dest: &Dest) -> Result<ArchiveFile, Expo
             let mut name = path.file_name().unwrap_or_default().to_owned();
             name.push(format!(".part{}", std::process::id()));
             let part = path.with_file_name(name);
+            // Errors name what was asked for, not what the file is called until it is whole.
             let error = |source| ExportError::Write { dest: path.display().to_string(), source };
-            let file = fs_err::File::create(&part).map_err(error)?;
+            let file = std::fs::File::create(&part).map_err(error)?;
+            let file = fs_err::File::from_parts(file, path);
             Ok(ArchiveFile::Part(Part { file, part, dest: path.clone() }))
         }
     }

@@ -106,6 +106,10 @@ fn files(kind: LayoutKind, layout: &LayoutImage<'_>) -> Result<BTreeMap<String, 
 fn layout_index(layout: &LayoutImage<'_>) -> LayoutIndex {
     let annotated = |name: Option<&Reference>| {
         let mut descriptor = layout.image.target.clone();
+        // A manifest does not say what it is for; the entry of a single one does.
+        if let (None, [manifest]) = (&layout.image.index, layout.image.manifests.as_slice()) {
+            descriptor.platform = manifest.config.view.platform();
+        }
         descriptor.annotations.clone_from(&layout.image.index_descriptor_annotations);
         if let Some(name) = name {
             descriptor.annotations.insert("io.containerd.image.name".to_owned(), name.to_string());
@@ -114,7 +118,10 @@ fn layout_index(layout: &LayoutImage<'_>) -> LayoutIndex {
                 .insert("org.opencontainers.image.ref.name".to_owned(), name.tag().unwrap_or("latest").to_owned());
         }
         if let Some(created) = layout.created {
-            descriptor.annotations.insert("org.opencontainers.image.created".to_owned(), created.to_string());
+            descriptor.annotations.insert(
+                "org.opencontainers.image.created".to_owned(),
+                Timestamp::from_seconds(created.seconds()).to_string(),
+            );
         }
         descriptor
     };

@@ -53,7 +53,7 @@ fn is_printable(c: char) -> bool {
 }
 
 /// `1m30s`: Go's text of a duration.
-pub(crate) fn duration(nanoseconds: i64) -> String {
+pub fn duration(nanoseconds: i64) -> String {
     let sign = if nanoseconds < 0 { "-" } else { "" };
     let total = nanoseconds.unsigned_abs();
     let with_fraction = |unit: u64, name: &str| format!("{sign}{}{name}", decimal(total, unit));

@@ -32,6 +32,7 @@ pub use build::build;
 pub use call::{Answer, Call, call};
 pub use context::is_archive;
 pub use error::{ErrorKind, FrontendError, MissingPlatform};
+pub use go_text::duration as go_duration;
 pub use named::key_of as context_key;
 pub use options::{Entitlements, NoCache, Options};
 pub use outcome::{BaseImage, BuildOutcome, IgnoreFile, PlatformImage, SourceFile};

@@ -52,6 +52,16 @@ pub struct LocalManifest {
     pub manifest: Manifest,
 }
 
+impl LocalManifest {
+    /// All that this platform needs to live.
+    #[must_use]
+    pub fn blobs(&self) -> Vec<BlobDigest> {
+        let view = &self.manifest.view;
+        let layers = view.layers.iter().map(|layer| layer.digest);
+        [self.descriptor.digest, view.config.digest].into_iter().chain(layers).collect()
+    }
+}
+
 /// The images of a store.
 #[derive(Clone)]
 pub struct Images {
@@ -113,12 +123,14 @@ impl Images {
         let is_hex = digits.len() >= 4 && digits.bytes().all(|b| b.is_ascii_hexdigit());
         let mut found: Vec<LocalImage> = Vec::new();
         if is_hex {
-            for image in self.list()? {
-                if !found.iter().any(|known| known.row.target.digest == image.row.target.digest)
-                    && self.has_digest(&image, digits)?
-                {
-                    found.push(image);
-                }
+            found = self.list()?;
+            let mut seen = std::collections::BTreeSet::new();
+            found.retain(|image| seen.insert(image.row.target.digest));
+            // What has this digest itself is meant, not what contains it.
+            if found.iter().any(|image| image.row.target.digest.hex().starts_with(digits)) {
+                found.retain(|image| image.row.target.digest.hex().starts_with(digits));
+            } else {
+                found.retain(|image| self.contains_digest(image, digits));
             }
         }
         match found.len() {
@@ -132,15 +144,11 @@ impl Images {
         }
     }
 
-    fn has_digest(&self, image: &LocalImage, digits: &str) -> Result<bool, ImageError> {
-        if image.row.target.digest.hex().starts_with(digits) {
-            return Ok(true);
-        }
-        let manifests = self.manifests(image).unwrap_or_default();
-        Ok(manifests.iter().any(|manifest| {
+    fn contains_digest(&self, image: &LocalImage, digits: &str) -> bool {
+        self.manifests(image).unwrap_or_default().iter().any(|manifest| {
             manifest.descriptor.digest.hex().starts_with(digits)
                 || manifest.manifest.view.config.digest.hex().starts_with(digits)
-        }))
+        })
     }
 
     /// Every image, by name.

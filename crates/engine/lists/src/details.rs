@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crossdock_gotemplate::{Data, Field};
+use crossdock_gotemplate::{Data, Field, Unset};
 use crossdock_oci::{
     ContainerConfig, Descriptor, History, ImageConfig, ImageConfigView, Index, MANIFEST_SIZE_MAX, Manifest, Platform,
-    Reference, Timestamp, media_type,
+    Timestamp, media_type,
 };
 
 use crate::library::{ATTESTATION_BYTES_MAX, Library};
@@ -29,11 +29,11 @@ struct OnePlatform {
     provenance: Option<Data>,
 }
 
-/// The value for templates. Configs and attestations are fetched only when they are needed.
+/// The value for templates; `name` as it was written. Configs and attestations are fetched only when they are needed.
 ///
 /// # Errors
 /// When a document is missing or unreadable.
-pub fn value(library: &Library<'_>, name: &Reference, found: &Found, needs: Needs) -> Result<Data, ListError> {
+pub fn value(library: &Library<'_>, name: &str, found: &Found, needs: Needs) -> Result<Data, ListError> {
     let bad = |source| ListError::Document { name: name.to_string(), source };
     if !media_type::is_index(&found.descriptor.media_type) {
         let mut one = OnePlatform::default();
@@ -140,10 +140,10 @@ fn sbom(one: &mut OnePlatform) -> Option<Data> {
     Some(Data::Struct { type_name: "imagetools.sbomStub", fields })
 }
 
-fn single(name: &Reference, manifest: Data, mut one: OnePlatform) -> Data {
+fn single(name: &str, manifest: Data, mut one: OnePlatform) -> Data {
     let nothing = |type_name, field| Data::Struct { type_name, fields: vec![Field::optional(field, field, Data::Nil)] };
     let fields = vec![
-        Field::optional("Name", "name", name.to_string()),
+        Field::optional("Name", "name", name),
         Field::optional("Manifest", "manifest", manifest),
         Field::optional("Image", "image", one.image.take()),
         Field::new("SBOM", "", sbom(&mut one).unwrap_or_else(|| nothing("imagetools.sbomStub", "SPDX"))),
@@ -156,7 +156,7 @@ fn single(name: &Reference, manifest: Data, mut one: OnePlatform) -> Data {
     Data::Struct { type_name: "imagetools.tplInput", fields }
 }
 
-fn several(name: &Reference, manifest: Data, platforms: BTreeMap<String, OnePlatform>) -> Data {
+fn several(name: &str, manifest: Data, platforms: BTreeMap<String, OnePlatform>) -> Data {
     let (mut images, mut sboms, mut provenances) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (platform, mut one) in platforms {
         sboms.extend(sbom(&mut one).map(|data| (platform.clone(), data)));
@@ -164,7 +164,7 @@ fn several(name: &Reference, manifest: Data, platforms: BTreeMap<String, OnePlat
         images.extend(one.image.take().map(|data| (platform, data)));
     }
     let fields = vec![
-        Field::optional("Name", "name", name.to_string()),
+        Field::optional("Name", "name", name),
         Field::optional("Manifest", "manifest", manifest),
         Field::optional("Image", "image", images),
         Field::new("SBOM", "", sboms),
@@ -240,9 +240,14 @@ fn image_data(view: &ImageConfigView) -> Data {
     Data::Struct { type_name: "v1.Image", fields }
 }
 
-fn config_data(config: &ContainerConfig) -> Data {
+/// An image's defaults as the image specification's Go type holds them.
+#[must_use]
+pub fn config_data(config: &ContainerConfig) -> Data {
     let set = |keys: &crossdock_oci::config::EmptyObjectMap| -> Data {
         let empty = || Data::Struct { type_name: "struct {}", fields: Vec::new() };
+        if keys.is_empty() {
+            return Data::Unset(Unset::Map);
+        }
         Data::Map(keys.keys().map(|key| (key.clone(), empty())).collect())
     };
     let fields = vec![
@@ -272,17 +277,26 @@ fn history_data(step: &History) -> Data {
 }
 
 /// A time: RFC 3339 in JSON, Go's own form in text.
-fn time(at: &Timestamp) -> Data {
+#[must_use]
+pub fn time(at: &Timestamp) -> Data {
     let text = at.to_string();
     let shown =
         text.strip_suffix('Z').map_or_else(|| text.clone(), |utc| format!("{} +0000 UTC", utc.replacen('T', " ", 1)));
     Data::Shown { text: shown, json: serde_json::Value::String(text) }
 }
 
-fn texts(items: &[String]) -> Data {
+/// A list of texts; Go reads one that is not there as nil.
+#[must_use]
+pub fn texts(items: &[String]) -> Data {
+    if items.is_empty() {
+        return Data::Unset(Unset::List);
+    }
     Data::List(items.iter().map(|item| Data::from(item.as_str())).collect())
 }
 
 fn words(entries: &BTreeMap<String, String>) -> Data {
-    Data::Map(entries.iter().map(|(key, value)| (key.clone(), Data::from(value.as_str()))).collect())
+    if entries.is_empty() {
+        return Data::Unset(Unset::Map);
+    }
+    Data::Texts(entries.iter().map(|(key, value)| (key.clone(), Data::from(value.as_str()))).collect())
 }

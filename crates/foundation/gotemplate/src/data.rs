@@ -13,6 +13,10 @@ pub enum Data {
     List(Vec<Data>),
     /// Keys as they are written; iterated and printed in their order by bytes.
     Map(BTreeMap<String, Data>),
+    /// A Go `map[string]string`: a key it lacks stands for the empty text.
+    Texts(BTreeMap<String, Data>),
+    /// A slice, map or pointer of a known Go type that was never made: empty, and `null` in JSON.
+    Unset(Unset),
     /// A Go struct: fields in their order, names for templates and names for JSON.
     Struct {
         /// The Go type, for error messages: `imagetools.tplInputs`.
@@ -24,6 +28,26 @@ pub enum Data {
         text: String,
         json: serde_json::Value,
     },
+}
+
+/// What a value that was never made would be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unset {
+    List,
+    Map,
+    Pointer,
+}
+
+impl Unset {
+    /// As Go's `%v` prints it.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::List => "[]",
+            Self::Map => "map[]",
+            Self::Pointer => "<nil>",
+        }
+    }
 }
 
 /// A field of a struct.
@@ -75,13 +99,13 @@ impl Data {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         match self {
-            Self::Nil => true,
+            Self::Nil | Self::Unset(_) => true,
             Self::Bool(value) => !value,
             Self::Int(value) => *value == 0,
             Self::Float(value) => *value == 0.0,
             Self::Text(text) => text.is_empty(),
             Self::List(items) => items.is_empty(),
-            Self::Map(entries) => entries.is_empty(),
+            Self::Map(entries) | Self::Texts(entries) => entries.is_empty(),
             Self::Struct { .. } | Self::Shown { .. } => false,
         }
     }
@@ -97,6 +121,9 @@ impl Data {
             Self::Text(_) => "string",
             Self::List(_) => "[]interface {}",
             Self::Map(_) => "map[string]interface {}",
+            Self::Texts(_) | Self::Unset(Unset::Map) => "map[string]string",
+            Self::Unset(Unset::List) => "[]string",
+            Self::Unset(Unset::Pointer) => "nil",
             Self::Struct { type_name, .. } => type_name,
             Self::Shown { .. } => "time.Time",
         }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::Options;
-use crate::data::Data;
+use crate::data::{Data, Unset};
 use crate::json::to_json;
 use crate::print::text;
 use crate::printf::printf;
@@ -106,8 +106,9 @@ fn length(data: &Data) -> Result<i128, String> {
     Ok(match data {
         Data::Text(text) => text.len(),
         Data::List(items) => items.len(),
-        Data::Map(entries) => entries.len(),
-        Data::Nil => return Err("len of nil pointer".to_owned()),
+        Data::Map(entries) | Data::Texts(entries) => entries.len(),
+        Data::Unset(Unset::List | Unset::Map) => 0,
+        Data::Nil | Data::Unset(Unset::Pointer) => return Err("len of nil pointer".to_owned()),
         other => return Err(format!("len of type {}", other.type_name())),
     } as i128)
 }
@@ -117,7 +118,14 @@ fn index(from: &Data, keys: &[Data]) -> Result<Data, String> {
     for key in keys {
         at = match (&at, key) {
             (Data::Map(entries), Data::Text(key)) => entries.get(key).cloned().unwrap_or(Data::Nil),
-            (Data::Map(_), other) => return Err(format!("value has type {}; should be string", other.type_name())),
+            (Data::Texts(entries), Data::Text(key)) => {
+                entries.get(key).cloned().unwrap_or_else(|| Data::Text(String::new()))
+            }
+            (Data::Unset(Unset::Map), Data::Text(_)) => Data::Text(String::new()),
+            (Data::Unset(Unset::List), Data::Int(place)) => return Err(format!("index out of range: {place}")),
+            (Data::Map(_) | Data::Texts(_) | Data::Unset(Unset::Map), other) => {
+                return Err(format!("value has type {}; should be string", other.type_name()));
+            }
             (Data::List(items), Data::Int(place)) => match usize::try_from(*place).ok().and_then(|at| items.get(at)) {
                 Some(item) => item.clone(),
                 None => return Err(format!("index out of range: {place}")),
@@ -128,9 +136,10 @@ fn index(from: &Data, keys: &[Data]) -> Result<Data, String> {
                     None => return Err(format!("index out of range: {place}")),
                 }
             }
-            (Data::List(_) | Data::Text(_), other) => {
+            (Data::List(_) | Data::Text(_) | Data::Unset(Unset::List), other) => {
                 return Err(format!("cannot index slice/array with type {}", other.type_name()));
             }
+            (Data::Unset(Unset::Pointer), _) => return Err("index of nil pointer".to_owned()),
             (Data::Nil, _) => return Err("index of untyped nil".to_owned()),
             (other, _) => return Err(format!("can't index item of type {}", other.type_name())),
         };
@@ -157,6 +166,7 @@ fn slice(from: &Data, ends: &[Data]) -> Result<Data, String> {
             Ok(Data::Text(part.into_owned()))
         }
         Data::List(items) => Ok(Data::List(items[start..end].to_vec())),
+        Data::Unset(Unset::List) => Ok(from.clone()),
         other => Err(format!("can't slice item of type {}", other.type_name())),
     }
 }
@@ -179,14 +189,14 @@ fn equal(args: &[Data]) -> Result<bool, String> {
     }
     for other in &args[1..] {
         let same = match (&args[0], other) {
-            (Data::Nil, Data::Nil) => true,
+            (Data::Nil | Data::Unset(Unset::Pointer), Data::Nil | Data::Unset(Unset::Pointer)) => true,
             (Data::Nil, _) | (_, Data::Nil) => false,
             (Data::Bool(one), Data::Bool(two)) => one == two,
             (Data::Text(one), Data::Text(two)) => one == two,
             (Data::Int(_) | Data::Float(_), Data::Int(_) | Data::Float(_)) => {
                 order(&args[0], other)? == Ordering::Equal
             }
-            (Data::List(_) | Data::Map(_) | Data::Struct { .. }, _) => {
+            (Data::List(_) | Data::Map(_) | Data::Texts(_) | Data::Unset(_) | Data::Struct { .. }, _) => {
                 return Err(format!("non-comparable type {}: {}", text(&args[0]), args[0].type_name()));
             }
             _ => return Err(incompatible(&args[0], other)),
@@ -229,7 +239,7 @@ fn split(source: &str, by: &str) -> Vec<Data> {
 fn join(items: &Data, by: &str) -> Result<String, String> {
     match items {
         Data::List(items) => Ok(items.iter().map(text).collect::<Vec<_>>().join(by)),
-        Data::Nil => Ok(String::new()),
+        Data::Nil | Data::Unset(Unset::List) => Ok(String::new()),
         other => Err(format!("wrong type for value; expected []string; got {}", other.type_name())),
     }
 }

@@ -15,6 +15,10 @@ pub struct JsonStyle {
 impl JsonStyle {
     /// The function `json` of Docker's CLI.
     pub const COMPACT: Self = Self { indent: None, escape_html: false };
+    /// Documents as Docker's engine writes them and `inspect` shows them.
+    pub const INSPECTED: Self = Self { indent: Some("    "), escape_html: true };
+    /// Lines of `--format json`.
+    pub const LINE: Self = Self { indent: None, escape_html: true };
     /// The function `json` of buildx.
     pub const INDENTED: Self = Self { indent: Some("  "), escape_html: true };
 }
@@ -29,7 +33,7 @@ pub fn to_json(data: &Data, style: JsonStyle) -> String {
 
 fn write(out: &mut String, data: &Data, style: JsonStyle, depth: usize) {
     match data {
-        Data::Nil => out.push_str("null"),
+        Data::Nil | Data::Unset(_) => out.push_str("null"),
         Data::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Data::Int(value) => out.push_str(&value.to_string()),
         Data::Float(value) => out.push_str(&float(*value)),
@@ -39,7 +43,7 @@ fn write(out: &mut String, data: &Data, style: JsonStyle, depth: usize) {
             let items: Vec<(Option<&str>, &Data)> = items.iter().map(|item| (None, item)).collect();
             group(out, ('[', ']'), &items, style, depth);
         }
-        Data::Map(entries) => {
+        Data::Map(entries) | Data::Texts(entries) => {
             let entries: Vec<(Option<&str>, &Data)> =
                 entries.iter().map(|(key, value)| (Some(key.as_str()), value)).collect();
             group(out, ('{', '}'), &entries, style, depth);

@@ -18,7 +18,7 @@ mod printf;
 mod run;
 
 pub use columns::{aligned, docker_table};
-pub use data::{Data, Field};
+pub use data::{Data, Field, Unset};
 pub use error::TemplateError;
 pub use json::{JsonStyle, to_json};
 

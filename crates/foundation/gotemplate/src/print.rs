@@ -12,6 +12,7 @@ pub fn text(data: &Data) -> String {
 fn write(out: &mut String, data: &Data) {
     match data {
         Data::Nil => out.push_str("<nil>"),
+        Data::Unset(unset) => out.push_str(unset.text()),
         Data::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Data::Int(value) => out.push_str(&value.to_string()),
         Data::Float(value) => out.push_str(&float(*value)),
@@ -26,7 +27,7 @@ fn write(out: &mut String, data: &Data) {
             }
             out.push(']');
         }
-        Data::Map(entries) => {
+        Data::Map(entries) | Data::Texts(entries) => {
             out.push_str("map[");
             for (at, (key, value)) in entries.iter().enumerate() {
                 if at > 0 {

@@ -1,7 +1,7 @@
 //! In: the tree of a template and a value. Out: text. Never: more steps or bytes than the limits.
 
 use crate::Options;
-use crate::data::Data;
+use crate::data::{Data, Unset};
 use crate::error::TemplateError;
 use crate::functions;
 use crate::lex::line_of;
@@ -108,11 +108,13 @@ impl Machine<'_> {
     fn range(&mut self, pipe: &Pipe, then: &[Node], other: &[Node], dot: &Data) -> Result<Flow, TemplateError> {
         let value = self.only_value(pipe, dot)?;
         let items: Box<dyn Iterator<Item = (Data, Data)>> = match value {
-            Data::Nil => Box::new(std::iter::empty()),
+            Data::Nil | Data::Unset(Unset::List | Unset::Map) => Box::new(std::iter::empty()),
             Data::List(items) => {
                 Box::new(items.into_iter().enumerate().map(|(at, item)| (Data::Int(at as i128), item)))
             }
-            Data::Map(entries) => Box::new(entries.into_iter().map(|(key, item)| (Data::Text(key), item))),
+            Data::Map(entries) | Data::Texts(entries) => {
+                Box::new(entries.into_iter().map(|(key, item)| (Data::Text(key), item)))
+            }
             Data::Int(count) => Box::new((0..count).map(|at| (Data::Int(at), Data::Int(at)))),
             other => return self.wrong(pipe.span, format!("range can't iterate over {}", text(&other))),
         };
@@ -248,7 +250,7 @@ impl Machine<'_> {
         let mut at = from;
         for name in path {
             at = match at {
-                Data::Map(entries) => match entries.get(name) {
+                Data::Map(entries) | Data::Texts(entries) => match entries.get(name) {
                     Some(value) => value,
                     None if self.options.missing_key_is_error => {
                         return self.wrong(span, format!("map has no entry for key {name:?}"));
@@ -259,7 +261,13 @@ impl Machine<'_> {
                     Some(value) => value,
                     None => return self.wrong(span, format!("can't evaluate field {name} in type {type_name}")),
                 },
-                Data::Nil => return self.wrong(span, format!("nil pointer evaluating interface {{}}.{name}")),
+                Data::Unset(Unset::Map) if self.options.missing_key_is_error => {
+                    return self.wrong(span, format!("map has no entry for key {name:?}"));
+                }
+                Data::Unset(Unset::Map) => return Ok(NOTHING),
+                Data::Nil | Data::Unset(Unset::Pointer) => {
+                    return self.wrong(span, format!("nil pointer evaluating interface {{}}.{name}"));
+                }
                 other => return self.wrong(span, format!("can't evaluate field {name} in type {}", other.type_name())),
             };
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Data, Field, JsonStyle, Options, Template, TemplateError, render};
+use super::{Data, Field, JsonStyle, Options, Template, TemplateError, Unset, render};
 
 #[test]
 fn templates_give_what_go_gives() {
@@ -54,6 +54,33 @@ fn structs_keep_their_order_and_names() {
         "template: :1:2: executing \"\" at <.Foo>: can't evaluate field Foo in type main.T"
     );
     assert!(Template::parse("{{.Name}}x").unwrap().begins_with_field("Name"));
+}
+
+#[test]
+fn what_was_never_made_is_empty_and_null() {
+    let data = Data::Struct {
+        type_name: "main.T",
+        fields: vec![
+            Field::new("Map", "map", Data::Unset(Unset::Map)),
+            Field::new("List", "list", Data::Unset(Unset::List)),
+            Field::optional("Pointer", "pointer", Data::Unset(Unset::Pointer)),
+            Field::new("Texts", "texts", Data::Texts([("a".to_owned(), Data::from("b"))].into())),
+        ],
+    };
+    for (template, want) in [
+        ("{{.Map}}{{.List}}{{.Pointer}}{{.Texts}}", "map[][]<nil>map[a:b]"),
+        ("{{json .}}", r#"{"map":null,"list":null,"texts":{"a":"b"}}"#),
+        (r#"<{{index .Map "x"}}{{index .Texts "x"}}{{index .Texts "a"}}>"#, "<b>"),
+        ("{{len .Map}}{{len .List}}{{range .Map}}x{{end}}{{range .List}}x{{else}}none{{end}}", "00none"),
+        ("{{if .Map}}y{{else}}n{{end}}{{if .Pointer}}y{{else}}n{{end}}{{join .List \",\"}}{{.Texts.a}}", "nnb"),
+        ("{{eq .Pointer nil}}", "true"),
+    ] {
+        let got = Template::parse(template).and_then(|parsed| parsed.render(&data, &Options::default()));
+        assert_eq!(got.unwrap(), want, "{template}");
+    }
+    for template in ["{{.Map.x}}", "{{.Pointer.x}}", "{{index .List 0}}", "{{.Texts.x}}"] {
+        assert!(Template::parse(template).and_then(|parsed| parsed.render(&data, &Options::default())).is_err());
+    }
 }
 
 #[test]

@@ -65,7 +65,10 @@ pub fn buildx(session: &Session, args: BuildxArgs) -> Result<(), CliError> {
         BuildxVerb::Inspect(args) => commands::builders::inspect(session, &args, builder),
         BuildxVerb::Rm(args) => commands::builders::remove(session, &args, builder),
         BuildxVerb::Stop(args) => commands::builders::stop(session, &args, builder),
-        BuildxVerb::Imagetools { verb } => imagetools(&verb),
+        BuildxVerb::Imagetools { verb } => {
+            commands::builders::must_exist(session, builder)?;
+            imagetools(&verb)
+        }
         BuildxVerb::Prune(args) => commands::store::prune(&args),
         BuildxVerb::Version => commands::plugin::version(),
         BuildxVerb::Install => commands::plugin::alias(session, true),

@@ -182,6 +182,15 @@ fn excerpt_of(error: &BuildError, dockerfile: Option<&SourceFile>) -> Option<Str
     excerpt::render(&file.name, &file.text, &[lines])
 }
 
+/// One failure of several: all but the last are said here, the last is the command's.
+pub fn all(mut failures: Vec<CliError>) -> Result<(), CliError> {
+    let Some(last) = failures.pop() else { return Ok(()) };
+    failures.iter().for_each(|error| {
+        error.report(false);
+    });
+    Err(last)
+}
+
 /// One line for the user, on standard error.
 #[expect(clippy::print_stderr, reason = "this is where the program speaks to its user")]
 pub fn say(line: &str) {

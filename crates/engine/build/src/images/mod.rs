@@ -232,8 +232,15 @@ impl Engine {
     }
 
     /// Notes in the image's row which repositories hold its blobs now, so that the next push to the same registry mounts them.
+    /// What was pushed may be one platform of it; what is kept under the name stays as it is.
     fn remember_pushed(&self, image: &LocalImage, pushed: &PushImage, names: &[Reference]) -> Result<(), BuildError> {
-        let mut row = image.row.clone();
+        let images = self.images();
+        let is_same = |kept: &LocalImage| {
+            kept.reference == image.reference
+                && (kept.reference.is_some() || kept.row.target.digest == image.row.target.digest)
+        };
+        let Some(kept) = images.list()?.into_iter().find(is_same) else { return Ok(()) };
+        let mut row = kept.row.clone();
         for blob in &pushed.blobs {
             let origins = row.origins.entry(blob.descriptor.digest.to_string()).or_insert_with(|| blob.origins.clone());
             for name in names.iter().map(Reference::name) {
@@ -243,8 +250,9 @@ impl Engine {
             }
         }
         let documents = pushed.manifests.iter().map(|manifest| manifest.descriptor.digest);
-        let blobs: Vec<_> = pushed.blobs.iter().map(|blob| blob.descriptor.digest).chain(documents).collect();
-        Ok(self.images().put(image.reference.as_ref(), &row, &blobs)?)
+        let mut blobs: Vec<_> = pushed.blobs.iter().map(|blob| blob.descriptor.digest).chain(documents).collect();
+        blobs.extend(images.manifests(&kept)?.iter().flat_map(LocalManifest::blobs));
+        Ok(images.put(kept.reference.as_ref(), &row, &blobs)?)
     }
 
     /// Repositories that hold a blob of a kept image: from the image's row, else from its layer's.

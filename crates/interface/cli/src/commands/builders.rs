@@ -100,6 +100,17 @@ pub fn for_build(session: &Session, builder: Option<&str>) -> Result<Resolved, C
     Ok(resolved)
 }
 
+/// A builder that is named must be there, even where its work is done without it.
+///
+/// # Errors
+/// `no builder "x" found`; state or configuration that cannot be read.
+pub fn must_exist(session: &Session, builder: Option<&str>) -> Result<(), CliError> {
+    let Some(name) = wanted(builder) else { return Ok(()) };
+    let place = Place::of(session);
+    crossdock_builders::resolve::resolve(&place.store, &place.world(), Some(&name))?;
+    Ok(())
+}
+
 /// `buildx create`
 pub fn create(session: &Session, args: &CreateArgs) -> Result<(), CliError> {
     let place = Place::of(session);

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use crossdock_containers::{Container, ContainerError, Containers, LogReader, copy_in, copy_out};
-use serde_json::Value;
 
 use super::run::{attach, detach, options};
 use super::table::size;
@@ -277,11 +276,13 @@ pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
     let mut documents = Vec::new();
     let mut missing = Vec::new();
     for name in &args.names {
-        let found: Result<Value, CliError> = match args.kind.as_deref() {
+        let found: Result<images::Document, CliError> = match args.kind.as_deref() {
             Some("image") => images::document(&engine, name, None),
-            Some("container") => containers.find(name).map(|one| describe::container(&one)).map_err(CliError::from),
+            Some("container") => {
+                containers.find(name).map(|one| describe::container(&one).into()).map_err(CliError::from)
+            }
             None | Some("") => match containers.find(name) {
-                Ok(container) => Ok(describe::container(&container)),
+                Ok(container) => Ok(describe::container(&container).into()),
                 Err(ContainerError::NotFound { .. }) => images::document(&engine, name, None),
                 Err(error) => Err(error.into()),
             },
@@ -311,7 +312,7 @@ pub fn inspect_containers(args: &InspectArgs) -> Result<(), CliError> {
     let containers = Containers::new(&engine);
     let found: Vec<Container> =
         args.names.iter().map(|name| containers.find(name)).collect::<Result<_, ContainerError>>()?;
-    images::show(&found.iter().map(describe::container).collect::<Vec<_>>(), args.format.as_deref())
+    images::show(&found.iter().map(|one| describe::container(one).into()).collect::<Vec<_>>(), args.format.as_deref())
 }
 
 #[cfg(test)]

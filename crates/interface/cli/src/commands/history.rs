@@ -4,7 +4,7 @@ use crossdock_image::{ImageError, LayerId, Layers};
 use crossdock_oci::{ImageConfig, Platform, Timestamp};
 use serde_json::{Value, json};
 
-use super::table::{ago, date, ellipsis, formatted, size};
+use super::table::{ago, ellipsis, formatted, size};
 use super::{engine, images};
 use crate::args::images::HistoryArgs;
 use crate::error::{CliError, result};
@@ -81,10 +81,12 @@ fn row(step: &crossdock_oci::config::History, bytes: u64, human: bool, whole: bo
     let by = step.created_by.replace('\t', " ");
     let by = if whole { by } else { ellipsis(&by, STEP_WIDTH) };
     let age = Timestamp::now().seconds().saturating_sub(created.seconds());
+    // Whole seconds, as Docker's interface hands them out.
+    let at = Timestamp::from_seconds(created.seconds()).to_string();
     json!({
         "ID": "<missing>",
-        "CreatedSince": if created.seconds() == 0 { "N/A".to_owned() } else { ago(age) },
-        "CreatedAt": if human { date(created) } else { created.to_string() },
+        "CreatedSince": if !human { at.clone() } else if created.seconds() == 0 { "N/A".to_owned() } else { ago(age) },
+        "CreatedAt": at,
         "CreatedBy": by,
         "Size": if human { size(bytes) } else { bytes.to_string() },
         "Comment": step.comment,

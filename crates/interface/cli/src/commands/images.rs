@@ -1,19 +1,24 @@
-//! In: `images`, `tag`, `rmi`, `image inspect`. Out: the local image store, shown or changed. Never: a registry asked.
+//! In: `images`, `tag`, `rmi`. Out: the local image store, shown or changed. Never: a registry asked.
+
+mod inspect;
+
+use std::collections::BTreeSet;
 
 use crossdock_build::Engine;
 use crossdock_containers::Containers;
 use crossdock_image::local::LocalManifest;
 use crossdock_image::{ImageKind, ImageRow, Images, LocalImage};
-use crossdock_oci::{ImageConfig, Platform, Reference, Timestamp};
+use crossdock_oci::{BlobDigest, ImageConfig, Platform, Reference, Timestamp};
 use serde_json::{Value, json};
 
 use super::engine;
-use super::table::{ago, date, formatted, lines, size};
-use super::template;
-use crate::args::images::{ImagesArgs, InspectArgs, RmiArgs, TagArgs};
-use crate::error::{CliError, result};
+use super::table::{ago, date, formatted, lines, size, size_of};
+use crate::args::images::{ImagesArgs, RmiArgs, TagArgs};
+use crate::error::{CliError, all, result};
 use crate::face::{Face, Session};
 use crossdock_gotemplate::docker_table;
+
+pub use inspect::{Document, document, inspect, show};
 
 const HEADINGS: [(&str, &str); 7] = [
     ("Repository", "REPOSITORY"),
@@ -41,14 +46,17 @@ pub fn list(session: &Session, args: &ImagesArgs) -> Result<(), CliError> {
         }
     }
     list.retain(|image| filters.match_image(&images, image));
-    list.sort_by_key(|image| std::cmp::Reverse(image.row.created));
+    let list = without_doubles(list);
+    let mut list: Vec<(LocalImage, Timestamp)> =
+        list.into_iter().map(|image| (image.clone(), created(&images, &image))).collect();
+    list.sort_by_key(|(_, created)| std::cmp::Reverse(*created));
     if args.quiet {
-        for image in &list {
+        for (image, _) in &list {
             result(&short(&image.row.target.digest.to_string(), args.no_trunc));
         }
         return Ok(());
     }
-    let rows: Vec<Value> = list.iter().map(|image| row(&images, image, args.no_trunc)).collect();
+    let rows: Vec<Value> = list.iter().map(|(image, created)| row(&images, image, *created, args.no_trunc)).collect();
     if let Some(format) = args.format.as_deref().filter(|format| *format != "table") {
         formatted(format, &HEADINGS, &rows)?.iter().for_each(|line| result(line));
         return Ok(());
@@ -74,6 +82,20 @@ pub fn list(session: &Session, args: &ImagesArgs) -> Result<(), CliError> {
     let table = if session.face == Face::Docker { docker_table(&table) } else { lines(&table) };
     table.iter().for_each(|line| result(line));
     Ok(())
+}
+
+/// A name with a digest has a row of its own only where no tag of that repository stands for the same.
+fn without_doubles(mut list: Vec<LocalImage>) -> Vec<LocalImage> {
+    let tagged: BTreeSet<(String, BlobDigest)> = list
+        .iter()
+        .filter_map(|image| Some((image.reference.as_ref().filter(|name| name.tag().is_some())?, image)))
+        .map(|(name, image)| (name.name(), image.row.target.digest))
+        .collect();
+    list.retain(|image| {
+        let with_digest = image.reference.as_ref().filter(|name| name.digest().is_some());
+        with_digest.is_none_or(|name| !tagged.contains(&(name.name(), image.row.target.digest)))
+    });
+    list
 }
 
 fn matches(image: &LocalImage, wanted: &Reference) -> bool {
@@ -162,15 +184,24 @@ fn glob(pattern: &str, text: &str) -> bool {
     pattern.len() <= 255 && from(pattern.as_bytes(), text.as_bytes())
 }
 
+/// When the image was made, as its config says; for damaged ones when they came here.
+fn created(images: &Images, image: &LocalImage) -> Timestamp {
+    let config = platform_of(images, image, None)
+        .ok()
+        .and_then(|manifest| images.document("image config", &manifest.manifest.view.config, "").ok())
+        .and_then(|raw| ImageConfig::parse(raw).ok());
+    config.map_or(image.row.created, |config| config.view.created.unwrap_or(Timestamp::from_seconds(0)))
+}
+
 /// Docker's fields of one image, as its templates know them, and `Platforms`.
-fn row(images: &Images, image: &LocalImage, whole: bool) -> Value {
+fn row(images: &Images, image: &LocalImage, created: Timestamp, whole: bool) -> Value {
     // An image whose documents are damaged is still listed, so that it can be removed.
     let manifests = images.manifests(image).unwrap_or_default();
     let platforms =
         manifests.iter().filter_map(|m| m.platform.as_ref()).map(ToString::to_string).collect::<Vec<_>>().join(",");
     let bytes: u64 = manifests.iter().flat_map(|m| m.manifest.view.layers.iter().map(|layer| layer.size)).sum();
     let none = || "<none>".to_owned();
-    let age = Timestamp::now().seconds().saturating_sub(image.row.created.seconds());
+    let age = Timestamp::now().seconds().saturating_sub(created.seconds());
     json!({
         "Repository": image.reference.as_ref().map_or_else(none, Reference::familiar_name),
         "Tag": image.reference.as_ref().and_then(Reference::tag).map_or_else(none, str::to_owned),
@@ -178,12 +209,12 @@ fn row(images: &Images, image: &LocalImage, whole: bool) -> Value {
         "ID": short(&image.row.target.digest.to_string(), whole),
         "Platforms": platforms,
         "CreatedSince": ago(age),
-        "CreatedAt": date(image.row.created),
+        "CreatedAt": date(created),
         "Size": size(bytes),
         "Containers": "N/A",
         "SharedSize": "N/A",
         "UniqueSize": "N/A",
-        "VirtualSize": size(bytes),
+        "VirtualSize": size_of(bytes, 4),
     })
 }
 
@@ -201,23 +232,17 @@ pub fn tag(args: &TagArgs) -> Result<(), CliError> {
     if target.digest().is_some() {
         return Err(CliError::Usage(format!("{}: refusing to create a tag with a digest reference", args.target)));
     }
-    let blobs: Vec<_> = images.manifests(&source)?.iter().flat_map(blobs_of).collect();
-    let row = ImageRow { kind: ImageKind::Built, ..source.row };
+    let blobs: Vec<_> = images.manifests(&source)?.iter().flat_map(LocalManifest::blobs).collect();
+    let row = ImageRow { kind: ImageKind::Built, created: Timestamp::now(), ..source.row };
     images.put(Some(&target), &row, &blobs)?;
     Ok(())
-}
-
-fn blobs_of(manifest: &LocalManifest) -> Vec<crossdock_oci::BlobDigest> {
-    let view = &manifest.manifest.view;
-    let layers = view.layers.iter().map(|layer| layer.digest);
-    [manifest.descriptor.digest, view.config.digest].into_iter().chain(layers).collect()
 }
 
 /// `rmi NAME…`
 pub fn remove(args: &RmiArgs) -> Result<(), CliError> {
     let engine = engine()?;
     let images = engine.images();
-    let mut failure = None;
+    let mut failures = Vec::new();
     for name in &args.names {
         let outcome =
             images.find(name).map_err(CliError::from).and_then(|image| remove_one(&engine, name, image, args.force));
@@ -226,12 +251,12 @@ pub fn remove(args: &RmiArgs) -> Result<(), CliError> {
             Err(CliError::Image(error @ crossdock_image::ImageError::NotFound { .. })) if args.force => {
                 crate::error::say(&format!("WARNING: {error}"));
             }
-            Err(error) => failure = Some(error),
+            Err(error) => failures.push(error),
         }
     }
     // What no other name and no cache record needs goes at once.
     engine.prune(&crossdock_content::GcOptions::default())?;
-    failure.map_or(Ok(()), Err)
+    all(failures)
 }
 
 fn remove_one(engine: &Engine, typed: &str, image: LocalImage, force: bool) -> Result<(), CliError> {
@@ -247,7 +272,7 @@ fn remove_one(engine: &Engine, typed: &str, image: LocalImage, force: bool) -> R
     let going = if by_name {
         vec![image]
     } else if same.len() > 1 && !force {
-        let repositories: std::collections::BTreeSet<String> =
+        let repositories: BTreeSet<String> =
             same.iter().filter_map(|image| image.reference.as_ref().map(Reference::name)).collect();
         if repositories.len() > 1 {
             return Err(CliError::Usage(format!(
@@ -280,13 +305,7 @@ fn remove_one(engine: &Engine, typed: &str, image: LocalImage, force: bool) -> R
 }
 
 /// Refuses when a container needs the image; one that does not run can be overruled.
-fn in_use(
-    engine: &Engine,
-    typed: &str,
-    by_name: bool,
-    target: crossdock_oci::BlobDigest,
-    force: bool,
-) -> Result<(), CliError> {
+fn in_use(engine: &Engine, typed: &str, by_name: bool, target: BlobDigest, force: bool) -> Result<(), CliError> {
     for container in Containers::new(engine).list()? {
         if container.config.image.target.digest != target && container.config.image.manifest.digest != target {
             continue;
@@ -309,42 +328,6 @@ fn in_use(
     Ok(())
 }
 
-/// `image inspect NAME…`
-pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
-    let engine = engine()?;
-    let platform = args.platform.as_deref().map(str::parse::<Platform>).transpose()?;
-    let mut documents = Vec::new();
-    for name in &args.names {
-        documents.push(document(&engine, name, platform.as_ref())?);
-    }
-    show(&documents, args.format.as_deref())
-}
-
-/// What `inspect` says of an image.
-pub fn document(engine: &Engine, name: &str, platform: Option<&Platform>) -> Result<Value, CliError> {
-    let images = engine.images();
-    let image = images.find(name)?;
-    describe(&images, &image, platform)
-}
-
-/// Documents as JSON, or each by a template.
-pub fn show(documents: &[Value], format: Option<&str>) -> Result<(), CliError> {
-    let Some(format) = format.filter(|format| !format.is_empty()) else {
-        result(&serde_json::to_string_pretty(documents).expect("an inspection has only string keys"));
-        return Ok(());
-    };
-    if format == "json" {
-        for document in documents {
-            result(&document.to_string());
-        }
-        return Ok(());
-    }
-    for document in documents {
-        result(&template::render(format, document)?);
-    }
-    Ok(())
-}
-
 /// The asked platform of an image; else the host's; else the first.
 pub fn platform_of(
     images: &Images,
@@ -358,38 +341,6 @@ pub fn platform_of(
         Ok(manifest) => Ok(manifest),
         Err(error) => Ok(images.manifests(image)?.into_iter().next().ok_or(error)?),
     }
-}
-
-/// Docker's keys for one platform of the image, and the platforms there are.
-fn describe(images: &Images, image: &LocalImage, platform: Option<&Platform>) -> Result<Value, CliError> {
-    let name = image.reference.as_ref().map_or_else(|| image.row.target.digest.to_string(), Reference::familiar);
-    let manifests = images.manifests(image)?;
-    let platforms: Vec<String> =
-        manifests.iter().filter_map(|m| m.platform.as_ref()).map(ToString::to_string).collect();
-    let chosen = platform_of(images, image, platform)?;
-    let raw = images.document("image config", &chosen.manifest.view.config, &name)?;
-    let config: Value = serde_json::from_slice(&raw).unwrap_or_default();
-    let view = ImageConfig::parse(raw).map(|config| config.view).unwrap_or_default();
-    let layers: Vec<String> = view.rootfs.diff_ids.iter().map(ToString::to_string).collect();
-    let digests: Vec<String> =
-        image.reference.iter().map(|name| format!("{}@{}", name.familiar_name(), image.row.target.digest)).collect();
-    let tags = image.reference.iter().filter(|name| name.tag().is_some()).map(Reference::familiar).collect::<Vec<_>>();
-    Ok(json!({
-        "Id": image.row.target.digest,
-        "RepoTags": tags,
-        "RepoDigests": digests,
-        "Created": view.created,
-        "Author": view.author,
-        "Config": config.get("config").cloned().unwrap_or_default(),
-        "Architecture": view.architecture,
-        "Variant": view.variant,
-        "Os": view.os,
-        "Size": chosen.manifest.view.layers.iter().map(|layer| layer.size).sum::<u64>(),
-        "RootFS": { "Type": "layers", "Layers": layers },
-        "Descriptor": image.row.target,
-        "Manifest": chosen.descriptor,
-        "Platforms": platforms,
-    }))
 }
 
 #[cfg(test)]

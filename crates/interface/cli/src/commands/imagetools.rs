@@ -172,13 +172,13 @@ pub fn inspect(args: &RegistryInspectArgs) -> Result<(), CliError> {
         return write(&found.raw);
     }
     let text = match &template {
-        Some(template) if !template.begins_with_field("Manifest") => rendered(&library, &name, &found, template)?,
+        Some(template) if !template.begins_with_field("Manifest") => rendered(&library, &args.name, &found, template)?,
         _ => show::text(&name, &found)?,
     };
     write(text.as_bytes())
 }
 
-fn rendered(library: &Library<'_>, name: &Reference, found: &Found, template: &Template) -> Result<String, CliError> {
+fn rendered(library: &Library<'_>, name: &str, found: &Found, template: &Template) -> Result<String, CliError> {
     // What a template does not speak of is not fetched.
     let attestations = template.names_field("SBOM") || template.names_field("Provenance");
     let images = template.names_field("Image") || template.uses_whole();

@@ -26,7 +26,7 @@ pub fn lines(rows: &[Vec<String>]) -> Vec<String> {
 /// Rows as `--format` wants them: each by the template, or as JSON; `table TEMPLATE` with a heading of the fields' names.
 pub fn formatted(format: &str, headings: &[(&str, &str)], rows: &[Value]) -> Result<Vec<String>, CliError> {
     if format == "json" {
-        return Ok(rows.iter().map(Value::to_string).collect());
+        return rows.iter().map(|row| template_of("{{json .}}", row)).collect();
     }
     let Some(template) = format.strip_prefix("table ") else {
         return rows.iter().map(|row| template_of(format, row)).collect();
@@ -72,13 +72,15 @@ pub fn duration(seconds: u64) -> String {
             format!("{count} {name}s")
         }
     };
+    // Docker rounds hours and cuts off the rest of every other unit.
+    let hours = (seconds + 1800) / 3600;
     match seconds {
         0 => "Less than a second".to_owned(),
         1 => "1 second".to_owned(),
         2..60 => format!("{seconds} seconds"),
         60..3600 => unit(seconds / 60, "minute"),
-        3600..172_800 => unit(seconds / 3600, "hour"),
-        172_800..1_209_600 => format!("{} days", seconds / 86_400),
+        _ if hours < 48 => unit(hours, "hour"),
+        3600..1_209_600 => format!("{} days", seconds / 86_400),
         1_209_600..5_184_000 => format!("{} weeks", seconds / 604_800),
         5_184_000..63_072_000 => format!("{} months", seconds / 2_592_000),
         _ => format!("{} years", seconds / 31_536_000),
@@ -87,6 +89,11 @@ pub fn duration(seconds: u64) -> String {
 
 /// `4.43MB`: three digits, decimal units, as Docker's tables print sizes.
 pub fn size(bytes: u64) -> String {
+    size_of(bytes, 3)
+}
+
+/// As [`size`] with so many digits; zeros behind the point are left out, as Go's `%g` does it.
+pub fn size_of(bytes: u64, digits: i32) -> String {
     const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
     let mut value = bytes as f64;
     let mut unit = 0;
@@ -94,14 +101,10 @@ pub fn size(bytes: u64) -> String {
         value /= 1000.0;
         unit += 1;
     }
-    let digits = if unit == 0 || value >= 100.0 {
-        0
-    } else if value >= 10.0 {
-        1
-    } else {
-        2
-    };
-    format!("{value:.digits$}{}", UNITS[unit])
+    let before = if value >= 100.0 { 3 } else { 1 + i32::from(value >= 10.0) };
+    let text = format!("{value:.*}", usize::try_from(digits - before).unwrap_or(0));
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text}{}", UNITS[unit])
 }
 
 /// A Go template over a value.
@@ -112,6 +115,16 @@ fn template_of(template: &str, value: &Value) -> Result<String, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_as_gos_encoder_writes_them() {
+        let row = serde_json::json!({ "ID": "<missing>" });
+        let made = |format: &str| formatted(format, &[("ID", "IMAGE")], std::slice::from_ref(&row)).unwrap();
+        assert_eq!(made("json"), [r#"{"ID":"\u003cmissing\u003e"}"#]);
+        assert_eq!(made("{{json .}}"), made("json"));
+        assert_eq!(made("{{json .ID}}"), [r#""<missing>""#]);
+        assert_eq!(made("table {{.ID}}"), ["IMAGE", "<missing>"]);
+    }
 
     #[test]
     fn words_as_docker_says_them() {
@@ -125,6 +138,15 @@ mod tests {
                 "About an hour ago",
                 "10 days ago"
             ]
+        );
+        assert_eq!(
+            [size(1_100_000), size(999), size(0), size(2_000), size_of(1_100_892, 4)],
+            ["1.1MB", "999B", "0B", "2kB", "1.101MB"]
+        );
+        assert_eq!([size(10_040_000), size(3_168_999), size_of(3_168_999, 4)], ["10MB", "3.17MB", "3.169MB"]);
+        assert_eq!(
+            [ago(5_400), ago(5_399), ago(169_200), ago(172_800)],
+            ["2 hours ago", "About an hour ago", "47 hours ago", "2 days ago"]
         );
         assert_eq!(
             [size(12), size(4_430_000), size(44_300_000), size(443_000_000)],

@@ -105,6 +105,9 @@ pub fn push(args: &PushArgs) -> Result<(), CliError> {
     if args.all_tags {
         return push_all(&engine, args);
     }
+    if args.name.parse::<Reference>().is_ok_and(|name| name.digest().is_some()) && args.targets.is_empty() {
+        return Err(CliError::Usage("cannot push a digest reference".to_owned()));
+    }
     let image = engine.images().find(&args.name).map_err(|error| match error {
         crossdock_image::ImageError::NotFound { name } => {
             let name = name.parse::<Reference>().map_or(name, |name| name.tagged_or_latest().to_string());
@@ -156,7 +159,6 @@ fn push_one(engine: &Engine, args: &PushArgs, mut image: LocalImage, names: &[Re
         let platform: Platform = platform.parse()?;
         image.row.target = engine.images().choose(&image, &platform)?.descriptor;
         image.row.target.platform = None;
-        image.reference = None;
     }
     let target = image.row.target.clone();
     for name in names {

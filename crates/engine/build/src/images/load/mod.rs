@@ -81,9 +81,10 @@ impl Engine {
         archive: &str,
         platform: Option<&Platform>,
     ) -> Result<Vec<LoadedImage>, BuildError> {
-        let lease = self.store.lease()?;
-        let files = files::from_stream(&self.store, &lease, stream, archive)?;
-        self.keep_found(&Reading { engine: self, lease: &lease, files, archive, platform })
+        self.keep_or_forget(|lease| {
+            let files = files::from_stream(&self.store, lease, stream, archive)?;
+            self.keep_found(&Reading { engine: self, lease, files, archive, platform })
+        })
     }
 
     /// Keeps the images of an OCI layout, or of an unpacked `docker save` archive, that lies in a directory.
@@ -95,10 +96,30 @@ impl Engine {
         directory: &Path,
         platform: Option<&Platform>,
     ) -> Result<Vec<LoadedImage>, BuildError> {
-        let lease = self.store.lease()?;
         let archive = directory.display().to_string();
-        let files = files::from_directory(&self.store, &lease, directory, &archive)?;
-        self.keep_found(&Reading { engine: self, lease: &lease, files, archive: &archive, platform })
+        // A directory can be asked beforehand: any other one may be as large as the disk.
+        if !["index.json", "manifest.json"].iter().any(|name| directory.join(name).exists()) {
+            return Err(LoadError::NoImage { archive }.into());
+        }
+        self.keep_or_forget(|lease| {
+            let files = files::from_directory(&self.store, lease, directory, &archive)?;
+            self.keep_found(&Reading { engine: self, lease, files, archive: &archive, platform })
+        })
+    }
+
+    /// Loads under a lease; what a load that failed has brought goes again.
+    fn keep_or_forget(
+        &self,
+        load: impl FnOnce(&Lease) -> Result<Vec<LoadedImage>, BuildError>,
+    ) -> Result<Vec<LoadedImage>, BuildError> {
+        let lease = self.store.lease()?;
+        let outcome = load(&lease);
+        drop(lease);
+        if outcome.is_err() {
+            // The failure of the load is the one to be told.
+            let _ = self.prune(&crossdock_content::GcOptions::default());
+        }
+        outcome
     }
 
     fn keep_found(&self, reading: &Reading<'_>) -> Result<Vec<LoadedImage>, BuildError> {

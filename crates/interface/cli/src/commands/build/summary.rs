@@ -73,10 +73,11 @@ fn metadata(image: &ExportedImage) -> String {
     if let Some(config) = image.config {
         map.insert("containerimage.config.digest".to_owned(), config.to_string().into());
     }
-    map.insert("containerimage.descriptor".to_owned(), serde_json::to_value(&image.target).unwrap_or_default());
+    let target = crossdock_oci::Descriptor { platform: image.platform.clone(), ..image.target.clone() };
+    map.insert("containerimage.descriptor".to_owned(), serde_json::to_value(&target).unwrap_or_default());
     map.insert("containerimage.digest".to_owned(), image.target.digest.to_string().into());
     if !image.names.is_empty() {
-        let names: Vec<String> = image.names.iter().map(Reference::familiar).collect();
+        let names: Vec<String> = image.names.iter().map(Reference::to_string).collect();
         map.insert("image.name".to_owned(), names.join(",").into());
     }
     serde_json::to_string_pretty(&map).expect("metadata has only string keys")
