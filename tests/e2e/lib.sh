@@ -364,6 +364,9 @@ each_user() {
       level=$BASH_SUBSHELL
       trap 'if [ "$BASH_SUBSHELL" = "$level" ]; then failed "the scenario broke off at $(basename "${BASH_SOURCE[0]}") line $LINENO" "$BASH_COMMAND"; exit 0; fi' ERR
       set -E
+      # What a scenario starts itself ends with it.
+      before=${#PIDS[@]}
+      trap 'for pid in "${PIDS[@]:$before}"; do kill "$pid" 2>/dev/null || true; done' EXIT
       become "$who"
       "$scenario"
     )
