@@ -89,6 +89,12 @@ pushing() {
   # Of the index only one platform was pulled.
   x tag busybox "$REGISTRY/$WHO/part:1"
   x push "$REGISTRY/$WHO/part:1"
+  ok "push of an index of which one platform is here"
+  check_has "says that it is not all" 'only the available single-platform image was pushed' "$OUT"
+  check "and which two digests those are" "$(registry_digest library/busybox) -> $(registry_digest "$WHO/part:1")" "$(tail -n 1 <<<"$OUT" | sed 's/^ *//')"
+  x pull -q --platform linux/amd64,linux/arm64 "$REGISTRY/library/busybox"
+  x tag "$REGISTRY/library/busybox" "$REGISTRY/$WHO/parts:1"
+  x push "$REGISTRY/$WHO/parts:1"
   fails "push of an index of which platforms are missing" 'crossdock pull --all-platforms' 'crossdock push --platform'
   x push --platform "linux/$(dpkg --print-architecture)" "$REGISTRY/$WHO/part:1"
   ok "push --platform"

@@ -194,20 +194,9 @@ impl Engine {
         let mut wanted =
             PushImage { target: Some(document(image.row.target.clone(), raw.clone())), ..PushImage::default() };
         let manifests = images.manifests(image)?;
-        if media_type::is_index(&image.row.target.media_type) {
-            let index = Index::parse(raw).map_err(|source| crossdock_image::ImageError::Document {
-                subject: "index",
-                digest: image.row.target.digest,
-                source,
-            })?;
-            for entry in &index.view.manifests {
-                if !manifests.iter().any(|manifest| manifest.descriptor.digest == entry.digest) {
-                    return Err(BuildError::PlatformNotHere {
-                        name,
-                        platform: entry.platform.as_ref().map_or_else(|| entry.digest.to_string(), ToString::to_string),
-                    });
-                }
-            }
+        if let Some(entry) = not_here(image, raw, &manifests)? {
+            let platform = entry.platform.as_ref().map_or_else(|| entry.digest.to_string(), ToString::to_string);
+            return Err(BuildError::PlatformNotHere { name, platform });
         }
         for LocalManifest { descriptor, manifest, .. } in &manifests {
             let layers = Layers::new(&self.store);
@@ -229,6 +218,21 @@ impl Engine {
         let report = report?;
         self.remember_pushed(image, &wanted, names)?;
         Ok(report)
+    }
+
+    /// The manifest to push of an index of which nothing else is here; none when all of it is, or more than one.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn only_manifest_here(&self, image: &LocalImage) -> Result<Option<Descriptor>, BuildError> {
+        let images = self.images();
+        let manifests = images.manifests(image)?;
+        let raw = images.document("image", &image.row.target, "an image")?;
+        let (missing, mut here) = (not_here(image, raw, &manifests)?, manifests.into_iter());
+        Ok(match (missing, here.next(), here.next()) {
+            (Some(_), Some(only), None) => Some(only.descriptor),
+            _ => None,
+        })
     }
 
     /// Notes in the image's row which repositories hold its blobs now, so that the next push to the same registry mounts them.
@@ -302,4 +306,19 @@ fn all_platforms(kind: &str, raw: &bytes::Bytes) -> Vec<Platform> {
     index
         .map(|index| index.images().filter_map(|entry| entry.platform.clone()).map(Platform::normalized).collect())
         .unwrap_or_default()
+}
+
+/// The first entry of an image's index that is not kept here.
+fn not_here(
+    image: &LocalImage,
+    raw: bytes::Bytes,
+    manifests: &[LocalManifest],
+) -> Result<Option<Descriptor>, BuildError> {
+    if !media_type::is_index(&image.row.target.media_type) {
+        return Ok(None);
+    }
+    let digest = image.row.target.digest;
+    let bad = |source| crossdock_image::ImageError::Document { subject: "index", digest, source };
+    let entries = Index::parse(raw).map_err(bad)?.view.manifests;
+    Ok(entries.into_iter().find(|entry| !manifests.iter().any(|here| here.descriptor.digest == entry.digest)))
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossdock_build::{Engine, PullReport, PullWord, PushWord};
 use crossdock_image::LocalImage;
-use crossdock_oci::{BlobDigest, Platform, Reference};
+use crossdock_oci::{BlobDigest, Descriptor, Platform, Reference};
 use crossdock_progress::{Progress, Sink};
 use crossdock_registry::Pushed;
 
@@ -160,6 +160,11 @@ fn push_one(engine: &Engine, args: &PushArgs, mut image: LocalImage, names: &[Re
         image.row.target = engine.images().choose(&image, &platform)?.descriptor;
         image.row.target.platform = None;
     }
+    let whole = image.row.target.digest;
+    let only = if args.platform.is_none() { engine.only_manifest_here(&image)? } else { None };
+    if let Some(only) = &only {
+        image.row.target = Descriptor { platform: None, ..only.clone() };
+    }
     let target = image.row.target.clone();
     for name in names {
         if !args.quiet {
@@ -189,6 +194,13 @@ fn push_one(engine: &Engine, args: &PushArgs, mut image: LocalImage, names: &[Re
         } else {
             let tag = name.tag().unwrap_or("latest");
             result(&format!("{tag}: digest: {} size: {}", target.digest, target.size));
+        }
+        if only.is_some() {
+            // In Docker's words: the tag is not what was pulled.
+            result(
+                "\n Info -> Not all multiplatform-content is present and only the available single-platform image was pushed",
+            );
+            result(&format!("         {whole} -> {}", target.digest));
         }
     }
     Ok(())
