@@ -92,6 +92,12 @@ impl From<crossdock_containers::ContainerError> for CliError {
 }
 
 impl CliError {
+    /// A flag's value that Docker's client refuses while it reads the flags.
+    pub fn bad_flag(flag: &str, value: &str, why: &str) -> Self {
+        let text = format!("invalid argument {value:?} for {flag:?} flag: {why}");
+        Self::Code { source: Box::new(Self::Bare(Box::new(Self::Usage(text)))), code: 125 }
+    }
+
     /// The exit code of `docker run` for a container that did not start.
     pub const fn start_code(&self) -> u8 {
         match self {

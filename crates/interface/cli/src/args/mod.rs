@@ -10,6 +10,8 @@ pub mod globals;
 pub mod images;
 pub mod lists;
 pub mod run;
+pub mod switches;
+pub mod usages;
 pub mod verify;
 
 use clap::{Args, Parser, Subcommand};
