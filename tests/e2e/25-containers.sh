@@ -85,6 +85,9 @@ background() {
   check "wait prints the exit code" 5 "$OUT"
   x start bg
   check "start again" bg "$OUT"
+  x start nosuch bg neither
+  check "start: the others are started" "1 bg" "$RC $OUT"
+  check_has "start: which were not" 'Error: failed to start containers: nosuch, neither' "$ERR"
   check_match "it runs again" '^Up ' "$(status_of bg)"
   x rm -f bg
   check "rm -f of one that runs" bg "$OUT"

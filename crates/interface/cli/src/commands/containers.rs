@@ -46,17 +46,32 @@ pub fn start(args: &StartArgs) -> Result<(), CliError> {
             code => Err(CliError::Exited(u8::try_from(code).unwrap_or(255))),
         };
     }
-    each(&args.names, |name| {
-        let container = containers.find(name)?;
-        if !container.is_running() {
-            detach::spawn(&container).map_err(|error| match error {
-                // `start` has one exit code for all of them.
-                CliError::Code { source, .. } => *source,
-                other => other,
-            })?;
+    let mut failed = Vec::new();
+    for name in &args.names {
+        match start_one(&containers, name) {
+            Ok(()) => result(name),
+            Err(error) => {
+                say(&format!("ERROR: {error}"));
+                failed.push(name.as_str());
+            }
         }
-        result(name);
-        Ok(())
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let text = format!("Error: failed to start containers: {}", failed.join(", "));
+    Err(CliError::Bare(Box::new(CliError::Usage(text))))
+}
+
+fn start_one(containers: &Containers, name: &str) -> Result<(), CliError> {
+    let container = containers.find(name)?;
+    if container.is_running() {
+        return Ok(());
+    }
+    detach::spawn(&container).map_err(|error| match error {
+        // `start` has one exit code for all of them.
+        CliError::Code { source, .. } => *source,
+        other => other,
     })
 }
 
