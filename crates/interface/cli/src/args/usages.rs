@@ -47,6 +47,7 @@ const TAILS: &[(&str, &str)] = &[
     ("start", CONTAINERS),
     ("stop", CONTAINERS),
     ("tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]"),
+    ("system df", "[OPTIONS]"),
     ("wait", "CONTAINER [CONTAINER...]"),
     ("buildx build", "[OPTIONS] PATH | URL | -"),
     ("buildx create", "[OPTIONS] [CONTEXT|ENDPOINT]"),
@@ -56,6 +57,7 @@ const TAILS: &[(&str, &str)] = &[
     ("buildx rm", "[OPTIONS] [NAME...]"),
     ("buildx stop", "[NAME]"),
     ("buildx use", "[OPTIONS] NAME"),
+    ("buildx version", ""),
 ];
 const IMAGE_AND_COMMAND: &str = "[OPTIONS] IMAGE [COMMAND] [ARG...]";
 const CONTAINERS: &str = "[OPTIONS] CONTAINER [CONTAINER...]";

@@ -7,14 +7,17 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use crossdock_containers::{Container, ContainerError, Containers, LogReader, copy_in, copy_out};
+use crossdock_containers::{Container, ContainerError, Containers, LogLine, LogReader, copy_in, copy_out};
+use crossdock_oci::Timestamp;
 use serde_json::Value;
 
+use super::moment;
+use super::prune::Filters;
 use super::run::{attach, detach, options};
 use super::table::size;
 use super::{engine, images};
 use crate::args::containers::{
-    ContainerPruneArgs, CpArgs, InspectArgs, LogsArgs, PsArgs, RmArgs, StartArgs, StopArgs, WaitArgs,
+    ContainerPruneArgs, CpArgs, InspectArgs, KillArgs, LogsArgs, PsArgs, RmArgs, StartArgs, StopArgs, WaitArgs,
 };
 use crate::args::run::RunArgs;
 use crate::error::{CliError, result, say};
@@ -23,6 +26,8 @@ use crate::error::{CliError, result, say};
 const STOP_TIMEOUT_S: u64 = 10;
 /// SIGTERM.
 const STOP_SIGNAL: i32 = 15;
+/// SIGKILL.
+const KILL_SIGNAL: i32 = 9;
 /// How often a log that is followed is looked at.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -91,6 +96,23 @@ pub fn stop(args: &StopArgs) -> Result<(), CliError> {
     })
 }
 
+/// `kill`
+pub fn kill(args: &KillArgs) -> Result<(), CliError> {
+    let engine = engine()?;
+    let containers = Containers::new(&engine);
+    let signal = args.signal.as_deref().map_or(Ok(KILL_SIGNAL), options::signal)?;
+    each(&args.names, |name| {
+        let cannot = |why: &dyn std::fmt::Display| CliError::Usage(format!("cannot kill container: {name}: {why}"));
+        let container = containers.find(name).map_err(|error| cannot(&error))?;
+        if !container.is_running() {
+            return Err(cannot(&format_args!("container {} is not running", container.config.id)));
+        }
+        container.signal(signal).map_err(|error| cannot(&error))?;
+        result(name);
+        Ok(())
+    })
+}
+
 /// `ps`
 pub fn list(args: &PsArgs) -> Result<(), CliError> {
     let engine = engine()?;
@@ -118,13 +140,25 @@ pub fn remove(args: &RmArgs) -> Result<(), CliError> {
 
 /// `container prune`
 pub fn prune(args: &ContainerPruneArgs) -> Result<(), CliError> {
+    let filters = Filters::parse(&args.filters)?;
     if !args.force && !super::store::confirmed("all stopped containers")? {
         return Ok(());
     }
     let engine = engine()?;
-    let containers = Containers::new(&engine);
+    remove_stopped(&engine, &filters)?;
+    let report = engine.prune(&crossdock_content::GcOptions::default())?;
+    result(&format!("Total reclaimed space: {}", size(report.blob_bytes)));
+    Ok(())
+}
+
+/// Removes the containers that do not run, and says which.
+pub fn remove_stopped(engine: &crossdock_build::Engine, filters: &Filters) -> Result<(), CliError> {
+    let containers = Containers::new(engine);
     let mut removed = Vec::new();
     for container in containers.list()?.iter().filter(|container| !container.is_running()) {
+        if !filters.fits(container.config.created, &container.config.labels) {
+            continue;
+        }
         match containers.remove(container, false) {
             Ok(()) => removed.push(container.config.id.clone()),
             // It was started meanwhile.
@@ -137,8 +171,6 @@ pub fn prune(args: &ContainerPruneArgs) -> Result<(), CliError> {
         removed.iter().for_each(|id| result(id));
         result("");
     }
-    let report = engine.prune(&crossdock_content::GcOptions::default())?;
-    result(&format!("Total reclaimed space: {}", size(report.blob_bytes)));
     Ok(())
 }
 
@@ -184,6 +216,10 @@ pub fn logs(args: &LogsArgs) -> Result<(), CliError> {
             CliError::Usage(format!("invalid value for --tail: {count:?}: a number or \"all\" is wanted"))
         })?),
     };
+    let since = moment_of("since", args.since.as_deref())?;
+    let until = moment_of("until", args.until.as_deref())?;
+    let shown =
+        |line: &LogLine| since.is_none_or(|since| line.time >= since) && until.is_none_or(|until| line.time <= until);
     let mut reader = LogReader::open(&container.log_path())?;
     if let Some(count) = tail {
         let mut last = std::collections::VecDeque::new();
@@ -193,7 +229,7 @@ pub fn logs(args: &LogsArgs) -> Result<(), CliError> {
                 last.pop_front();
             }
         }
-        last.iter().for_each(|line| print(line, args.timestamps));
+        last.iter().filter(|line| shown(line)).for_each(|line| print(line, args.timestamps));
     }
     loop {
         if reader.is_none() {
@@ -202,16 +238,26 @@ pub fn logs(args: &LogsArgs) -> Result<(), CliError> {
         // Looked at before the log: what was written before the end is then surely read.
         let running = container.again().is_ok_and(|now| now.is_running());
         while let Some(line) = reader.as_mut().and_then(LogReader::next_line) {
-            print(&line, args.timestamps);
+            if shown(&line) {
+                print(&line, args.timestamps);
+            }
         }
-        if !args.follow || !running || engine.is_cancelled() {
+        let over = until.is_some_and(|until| Timestamp::now() > until);
+        if !args.follow || over || !running || engine.is_cancelled() {
             return Ok(());
         }
         std::thread::sleep(POLL);
     }
 }
 
-fn print(line: &crossdock_containers::LogLine, timestamps: bool) {
+fn moment_of(flag: &str, text: Option<&str>) -> Result<Option<Timestamp>, CliError> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let bad =
+        || CliError::Usage(format!("invalid value for {flag:?}: failed to parse value as time or duration: {text:?}"));
+    moment::parse(text, Timestamp::now()).map(Some).ok_or_else(bad)
+}
+
+fn print(line: &LogLine, timestamps: bool) {
     let time = if timestamps { format!("{} ", line.time) } else { String::new() };
     let text = format!("{time}{}", line.log);
     // A reader that went away ends nothing.
@@ -287,6 +333,7 @@ fn done(args: &CpArgs, target: &str) {
 
 /// `inspect`: images and containers.
 pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
+    args.format.as_deref().map(super::template::of_documents).transpose()?;
     let engine = engine()?;
     let containers = Containers::new(&engine);
     let mut documents = Vec::new();
@@ -294,9 +341,11 @@ pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
     for name in &args.names {
         let found: Result<Value, CliError> = match args.kind.as_deref() {
             Some("image") => images::document(&engine, name, None),
-            Some("container") => containers.find(name).map(|one| describe::container(&one)).map_err(CliError::from),
+            Some("container") => {
+                containers.find(name).map(|one| describe::container(&one, args.size)).map_err(CliError::from)
+            }
             None | Some("") => match containers.find(name) {
-                Ok(container) => Ok(describe::container(&container)),
+                Ok(container) => Ok(describe::container(&container, args.size)),
                 Err(ContainerError::NotFound { .. }) => images::document(&engine, name, None),
                 Err(error) => Err(error.into()),
             },
@@ -322,11 +371,15 @@ pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
 
 /// `container inspect`
 pub fn inspect_containers(args: &InspectArgs) -> Result<(), CliError> {
+    args.format.as_deref().map(super::template::of_documents).transpose()?;
     let engine = engine()?;
     let containers = Containers::new(&engine);
     let found: Vec<Container> =
         args.names.iter().map(|name| containers.find(name)).collect::<Result<_, ContainerError>>()?;
-    images::show(&found.iter().map(describe::container).collect::<Vec<_>>(), args.format.as_deref())
+    images::show(
+        &found.iter().map(|one| describe::container(one, args.size)).collect::<Vec<_>>(),
+        args.format.as_deref(),
+    )
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! In: `images`, `tag`, `rmi`, `image inspect`. Out: the local image store, shown or changed. Never: a registry asked.
 
+use std::collections::BTreeMap;
+
 use crossdock_build::Engine;
 use crossdock_containers::Containers;
 use crossdock_image::local::LocalManifest;
@@ -13,9 +15,9 @@ use super::template;
 use crate::args::images::{ImagesArgs, InspectArgs, RmiArgs, TagArgs};
 use crate::error::{CliError, result};
 use crate::face::{Face, Session};
-use crossdock_gotemplate::docker_table;
+use crossdock_gotemplate::{Data, Options, docker_table};
 
-const HEADINGS: [(&str, &str); 7] = [
+const HEADINGS: [(&str, &str); 12] = [
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
     ("Digest", "DIGEST"),
@@ -23,6 +25,11 @@ const HEADINGS: [(&str, &str); 7] = [
     ("CreatedSince", "CREATED"),
     ("CreatedAt", "CREATED AT"),
     ("Size", "SIZE"),
+    ("Platforms", "PLATFORMS"),
+    ("Containers", "CONTAINERS"),
+    ("SharedSize", "SHARED SIZE"),
+    ("UniqueSize", "UNIQUE SIZE"),
+    ("VirtualSize", "SIZE"),
 ];
 
 /// `images`
@@ -128,15 +135,20 @@ impl Filters {
     }
 
     fn match_labels(&self, images: &Images, image: &LocalImage) -> bool {
-        let Ok(manifest) = platform_of(images, image, None) else { return false };
-        let raw = images.document("image config", &manifest.manifest.view.config, "");
-        let labels = raw.ok().and_then(|raw| ImageConfig::parse(raw).ok()).map(|config| config.view.config.labels);
-        let labels = labels.unwrap_or_default();
+        let labels = labels_of(images, image);
         self.labels.iter().all(|wanted| match wanted.split_once('=') {
             Some((name, value)) => labels.get(name).is_some_and(|known| known == value),
             None => labels.contains_key(wanted),
         })
     }
+}
+
+/// The labels of the platform that is shown; none when its documents are damaged.
+pub fn labels_of(images: &Images, image: &LocalImage) -> BTreeMap<String, String> {
+    let Ok(manifest) = platform_of(images, image, None) else { return BTreeMap::new() };
+    let raw = images.document("image config", &manifest.manifest.view.config, "");
+    let labels = raw.ok().and_then(|raw| ImageConfig::parse(raw).ok()).map(|config| config.view.config.labels);
+    labels.unwrap_or_default()
 }
 
 /// Docker's patterns: with a tag against name and tag, without one against the name.
@@ -146,7 +158,25 @@ fn name_matches(name: &Reference, pattern: &str) -> bool {
     glob(pattern, &familiar) || tagged.is_some_and(|tagged| glob(pattern, &tagged))
 }
 
-/// `*` and `?` within one part of a path.
+/// What stands behind a `[`: whether a byte fits, and the pattern behind its `]`.
+fn class(pattern: &[u8]) -> Option<(impl Fn(u8) -> bool, &[u8])> {
+    let (negated, pattern) = pattern.strip_prefix(b"^").map_or((false, pattern), |rest| (true, rest));
+    let end = pattern.iter().skip(1).position(|byte| *byte == b']')? + 1;
+    let (members, rest) = (&pattern[..end], &pattern[end + 1..]);
+    let fits = move |byte: u8| {
+        let mut left = members;
+        let mut found = false;
+        while let [first, tail @ ..] = left {
+            let (last, tail) = if let [b'-', last, tail @ ..] = tail { (last, tail) } else { (first, tail) };
+            found |= (*first..=*last).contains(&byte);
+            left = tail;
+        }
+        found != negated
+    };
+    Some((fits, rest))
+}
+
+/// `*`, `?` and `[a-z]` within one part of a path.
 fn glob(pattern: &str, text: &str) -> bool {
     fn from(pattern: &[u8], text: &[u8]) -> bool {
         match pattern.first() {
@@ -155,6 +185,11 @@ fn glob(pattern: &str, text: &str) -> bool {
                 .take_while(|at| !text[..*at].contains(&b'/'))
                 .any(|at| from(&pattern[1..], &text[at..])),
             Some(b'?') => text.first().is_some_and(|byte| *byte != b'/') && from(&pattern[1..], &text[1..]),
+            Some(b'[') => match (class(&pattern[1..]), text.first()) {
+                (Some((fits, rest)), Some(byte)) => *byte != b'/' && fits(*byte) && from(rest, &text[1..]),
+                _ => false,
+            },
+            Some(b'\\') if pattern.len() > 1 => text.first() == pattern.get(1) && from(&pattern[2..], &text[1..]),
             Some(byte) => text.first() == Some(byte) && from(&pattern[1..], &text[1..]),
         }
     }
@@ -311,6 +346,7 @@ fn in_use(
 
 /// `image inspect NAME…`
 pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
+    args.format.as_deref().map(template::of_documents).transpose()?;
     let engine = engine()?;
     let platform = args.platform.as_deref().map(str::parse::<Platform>).transpose()?;
     let mut documents = Vec::new();
@@ -339,8 +375,10 @@ pub fn show(documents: &[Value], format: Option<&str>) -> Result<(), CliError> {
         }
         return Ok(());
     }
+    let template = template::of_documents(format)?;
     for document in documents {
-        result(&template::render(format, document)?);
+        let text = template.render(&Data::from(document), &Options::default());
+        result(&text.map_err(|error| CliError::Usage(format!("template parsing error: {error}")))?);
     }
     Ok(())
 }
@@ -406,6 +444,13 @@ mod tests {
             ("busybox:lat*", "busybox:latest", true),
             ("b?sybox", "busybox", true),
             ("busy", "busybox", false),
+            ("a:[12]", "a:1", true),
+            ("a:[12]", "a:3", false),
+            ("a:[^12]", "a:3", true),
+            ("a:[0-9]*", "a:25", true),
+            ("a:[0-9", "a:2", false),
+            ("a[/]b", "a/b", false),
+            ("a:\\[1]", "a:[1]", true),
         ] {
             assert_eq!(glob(pattern, text), wanted, "{pattern} {text}");
         }

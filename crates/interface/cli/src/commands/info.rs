@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use crossdock_docker::{Answer, CancelCheck, DockerError, Endpoint, EngineApi};
-use crossdock_gotemplate::{Data, Options, Template};
+use crossdock_gotemplate::{Data, Options};
 use serde_json::{Value, json};
 
 use super::install::{PLUGIN_NAME, plugin_dirs};
+use super::template;
 use crate::args::faces::FormatArgs;
 use crate::error::{CliError, result};
 use crate::face::{API_VERSION, BUILDX_VERSION, DOCKER_VERSION, Face, REVISION, Session};
@@ -61,7 +62,7 @@ fn formatted(format: &str, document: &Value) -> Result<(), CliError> {
         result(&document.to_string());
         return Ok(());
     }
-    let template = Template::parse(format).map_err(|error| CliError::Usage(error.to_string()))?;
+    let template = template::of_documents(format)?;
     let text = template.render(&Data::from(document), &Options::default());
     result(&text.map_err(|error| CliError::Usage(error.to_string()))?);
     Ok(())
