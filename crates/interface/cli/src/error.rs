@@ -194,6 +194,18 @@ pub fn say(line: &str) {
     eprintln!("{line}");
 }
 
+/// A command's whole result; a disk that is full ends the command, a reader that went away does not.
+pub fn whole_result(text: &str) -> Result<(), CliError> {
+    use std::io::Write;
+    let mut out = std::io::stdout();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(source) if source.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::File { action: "write", path: "/dev/stdout".to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// One line of a command's result, on standard output. A reader that went away ends nothing: the work is done.
 pub fn result(line: &str) {
     use std::io::Write;

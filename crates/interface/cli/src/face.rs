@@ -1,5 +1,6 @@
 //! In: the name this program was called by, and its words. Out: the face it shows: its own, Docker's plugin, or Docker's client. Never: a verb's work.
 
+pub mod checks;
 pub mod config;
 pub mod words;
 

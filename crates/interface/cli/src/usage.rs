@@ -82,6 +82,7 @@ impl Refused {
             {
                 self.arguments(error, "")
             }
+            ErrorKind::InvalidUtf8 => self.not_text(),
             ErrorKind::InvalidValue | ErrorKind::ValueValidation if self.face != Face::Own => self.bad_value(error),
             _ => {
                 let text = error.render().to_string();
@@ -174,6 +175,17 @@ impl Refused {
         let usage = if count.starts_with("at least") { usage.replace("\nRun '", "\nSee '") } else { usage };
         say(&format!("{prefix}docker: '{}' {wanted}\n\n{usage}", path.join(" ")));
         ExitCode::FAILURE
+    }
+
+    /// Words that are no text; they came here with a mark in place of each such byte.
+    fn not_text(&self) -> ExitCode {
+        let word = self.words.iter().find(|word| word.contains(char::REPLACEMENT_CHARACTER));
+        say(&format!(
+            "ERROR: the argument {:?} is not UTF-8, which every argument must be here",
+            word.map_or("", |word| word)
+        ));
+        let runs = self.walked().iter().any(|word| word == "run" || word == "create");
+        if runs { ExitCode::from(BAD_FLAG) } else { ExitCode::FAILURE }
     }
 
     fn unknown_verb(&self, error: &clap::Error) -> ExitCode {
