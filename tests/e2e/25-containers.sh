@@ -236,6 +236,16 @@ copying() {
   x cp copies:/tmp/tree back
   ok "cp of a directory into one that is there, and back"
   check_true "the same files" diff -r --no-dereference "$T/tree" "$T/back"
+  printf odd > "$T/tree/"$'b\xff\xfe'
+  mine "$T/tree"
+  x cp $'tree/b\xff\xfe' copies:/odd
+  ok "cp of a name that is no text"
+  x cp copies:/odd $'back/b\xff'
+  check "cp to a name that is no text" odd "$(cat "$T/back/"$'b\xff')"
+  rm -f "$T/tree/"$'b\xff\xfe'
+  x run --rm busybox echo $'b\xff'
+  fails "run with an argument that is no text" 'is not UTF-8'
+  check "run: Docker's code" 125 "$RC"
   x cp tree/. copies:/opt2
   x cp copies:/opt2/. into-new
   ok "cp DIR/."

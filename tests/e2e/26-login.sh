@@ -62,6 +62,8 @@ words() {
   fails "no user" 'Must provide --username'
   x login "$HTTP"
   fails "nobody to ask" 'non TTY'
+  x login -u tester --password-stdin "$HTTP"
+  check "no password: one prefix" "1 ERROR: password is required" "$RC $ERR"
   x login -u tester -p x 127.0.0.1:1
   fails "a registry that does not run" refused 127.0.0.1:1
   one_line "a registry that does not run"

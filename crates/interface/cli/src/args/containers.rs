@@ -1,5 +1,7 @@
 //! In: the words behind the verbs that handle containers. Out: their flags, as typed. Never: a meaning.
 
+use std::ffi::OsString;
+
 use clap::{Args, Subcommand};
 
 use super::run::RunArgs;
@@ -117,9 +119,9 @@ pub struct KillArgs {
 #[derive(Debug, Args)]
 pub struct CpArgs {
     /// CONTAINER:PATH, PATH, or - for a tar on standard input
-    pub source: String,
+    pub source: OsString,
     /// CONTAINER:PATH, PATH, or - for a tar on standard output
-    pub target: String,
+    pub target: OsString,
     /// Keep owners
     #[arg(short, long)]
     pub archive: bool,

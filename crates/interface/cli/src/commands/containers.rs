@@ -3,6 +3,7 @@
 mod describe;
 mod ps;
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -270,20 +271,21 @@ fn print(line: &LogLine, timestamps: bool) {
 /// One side of a copy.
 #[derive(Debug, PartialEq, Eq)]
 enum Side<'a> {
-    Host(&'a str),
+    Host(&'a OsStr),
     /// A tar on standard input or output.
     Stream,
     Container(&'a str, &'a str),
 }
 
-/// `NAME:PATH` is in a container unless it begins like a path.
-fn side(text: &str) -> Side<'_> {
+/// `NAME:PATH` is in a container unless it begins like a path, or is no text: names of the host may be any bytes.
+fn side(word: &OsStr) -> Side<'_> {
+    let Some(text) = word.to_str() else { return Side::Host(word) };
     if text == "-" {
         return Side::Stream;
     }
     match text.split_once(':') {
         Some((name, path)) if !text.starts_with(['/', '.']) && !name.is_empty() => Side::Container(name, path),
-        _ => Side::Host(text),
+        _ => Side::Host(word),
     }
 }
 
@@ -299,7 +301,7 @@ pub fn copy(args: &CpArgs) -> Result<(), CliError> {
                 _ => None,
             };
             copy_out(&engine, &container, path, to, args.follow_link, args.archive)?;
-            done(args, &target_text(&args.target));
+            done(args, &args.target.to_string_lossy());
             Ok(())
         }
         (source @ (Side::Host(_) | Side::Stream), Side::Container(name, path)) => {
@@ -317,10 +319,6 @@ pub fn copy(args: &CpArgs) -> Result<(), CliError> {
         }
         _ => Err(CliError::Usage("must specify at least one container source: NAME:PATH".to_owned())),
     }
-}
-
-fn target_text(target: &str) -> String {
-    target.to_owned()
 }
 
 /// Docker says where files went, at a terminal only.
@@ -388,10 +386,10 @@ mod tests {
 
     #[test]
     fn sides_of_a_copy() {
-        assert_eq!(side("c:/a:b"), Side::Container("c", "/a:b"));
-        assert_eq!(side("./c:/a"), Side::Host("./c:/a"));
-        assert_eq!(side("/c:/a"), Side::Host("/c:/a"));
-        assert_eq!(side("-"), Side::Stream);
-        assert_eq!(side("file"), Side::Host("file"));
+        assert_eq!(side(OsStr::new("c:/a:b")), Side::Container("c", "/a:b"));
+        assert_eq!(side(OsStr::new("./c:/a")), Side::Host(OsStr::new("./c:/a")));
+        assert_eq!(side(OsStr::new("/c:/a")), Side::Host(OsStr::new("/c:/a")));
+        assert_eq!(side(OsStr::new("-")), Side::Stream);
+        assert_eq!(side(OsStr::new("file")), Side::Host(OsStr::new("file")));
     }
 }
