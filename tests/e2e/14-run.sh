@@ -5,6 +5,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 exit_codes() {
+  x run --rm=true --platform= --tty=false busybox uname -m
+  check "run: an empty platform is none, switches take values" "$(uname -m)" "$OUT"
   x run busybox sh -c 'exit 7'
   check "the program's exit code" 7 "$RC"
   x run busybox true

@@ -85,7 +85,25 @@ background() {
   check "wait prints the exit code" 5 "$OUT"
   x start bg
   check "start again" bg "$OUT"
+  x start nosuch bg neither
+  check "start: the others are started" "1 bg" "$RC $OUT"
+  check_has "start: which were not" 'Error: failed to start containers: nosuch, neither' "$ERR"
   check_match "it runs again" '^Up ' "$(status_of bg)"
+  x kill -s BOGUS bg
+  fails "kill: no such signal" BOGUS
+  x kill -s TERM bg
+  check "kill prints the name" bg "$OUT"
+  x wait bg
+  check "kill -s TERM: the program answers" 5 "$OUT"
+  x kill bg
+  fails "kill of one that ended" 'cannot kill container: bg: container ' ' is not running'
+  x kill nosuch
+  fails "kill of nothing" 'cannot kill container: nosuch'
+  x start bg
+  x kill bg
+  x wait bg
+  check "kill alone is SIGKILL" 137 "$OUT"
+  x start bg
   x rm -f bg
   check "rm -f of one that runs" bg "$OUT"
 
@@ -142,6 +160,50 @@ foreground() {
   check "the first run" 1 "$OUT"
   x start -a writer
   check "what it wrote is there at the next start" 2 "$OUT"
+  x logs --since 1h fg
+  check "logs --since: what is younger" "out out" "$(tr '\n' ' ' <<<"$OUT" | sed 's/ $//')"
+  x logs --since 2999-01-01 fg
+  check "logs --since: nothing is" "0 " "$RC $OUT"
+  x logs --until 2020-01-02T03:04:05Z fg
+  check "logs --until: nothing is older" "0 " "$RC $OUT"
+  x logs --until 0s --since 1577934245 --tail all fg
+  check "logs --until --since: in between" "out out" "$(tr '\n' ' ' <<<"$OUT" | sed 's/ $//')"
+  x logs --since bogus fg
+  fails "logs --since: no time" 'invalid value for "since": failed to parse value as time or duration: "bogus"'
+  x create --name quoted --label my.label=v --label odd=a,b busybox sh -c 'echo "a b"' '' c
+  x ps -a --no-trunc -f name=quoted --format '{{.Command}}|{{.Label "my.label"}}|{{.Label "odd"}}|{{.Label "none"}}|'
+  check "ps: words with blanks are quoted, labels asked for by name" "\"sh -c 'echo \\\"a b\\\"'  c\"|v|a,b||" "$OUT"
+  x ps -a -f name=quoted --format '{{json .}}'
+  check_hasnt "ps: JSON has no field for it" '"Label":' "$OUT"
+  x ps -a -f name=quoted --format 'table {{.Names}}\t{{.Label "my.label"}}'
+  check_match "ps: its heading" '^NAMES +label' "$OUT"
+  x ps -a -s -f name=writer
+  check_match "ps -s: a column more, with what was written" 'SIZE.* 10B$' "$(tr '\n' ' ' <<<"$OUT" | sed 's/ *$//')"
+  x container inspect -s --format '{{.SizeRw}}' writer
+  check "inspect -s" 10 "$OUT"
+  for format in '{{' '{{.Bogus}}'; do
+    x ps --format "$format"
+    check "ps --format '$format' without a container" 1 "$RC"
+  done
+  for filter in status=bogus bogus=1; do
+    x ps -f "$filter"
+    fails "ps -f $filter" "invalid filter"
+  done
+  x container prune -f --filter label=nosuch
+  check "container prune: nothing matches" "" "$(grep Deleted <<<"$OUT" || true)"
+  x container prune -f --filter until=2020-01-01
+  check "container prune: nothing is so old" "" "$(grep Deleted <<<"$OUT" || true)"
+  x CROSSDOCK_STATE_DIR="$T/pruned" create --name user busybox true
+  ok "a container of another store"
+  x CROSSDOCK_STATE_DIR="$T/pruned" image prune -af
+  check_hasnt "image prune -a: an image that a container needs stays" busybox "$OUT"
+  x CROSSDOCK_STATE_DIR="$T/pruned" system prune -f
+  check_has "system prune: containers that do not run go" 'Deleted Containers:' "$OUT"
+  check_hasnt "system prune: an image with a name stays" busybox "$OUT"
+  x CROSSDOCK_STATE_DIR="$T/pruned" system prune -af
+  check_has "system prune -a: then it goes" 'untagged: busybox:latest' "$OUT"
+  x CROSSDOCK_STATE_DIR="$T/pruned" images -q
+  check "nothing is left" "" "$OUT"
   x container prune -f
   ok "container prune"
   check_has "container prune says which" 'Deleted Containers' "$OUT"
@@ -174,6 +236,16 @@ copying() {
   x cp copies:/tmp/tree back
   ok "cp of a directory into one that is there, and back"
   check_true "the same files" diff -r --no-dereference "$T/tree" "$T/back"
+  printf odd > "$T/tree/"$'b\xff\xfe'
+  mine "$T/tree"
+  x cp $'tree/b\xff\xfe' copies:/odd
+  ok "cp of a name that is no text"
+  x cp copies:/odd $'back/b\xff'
+  check "cp to a name that is no text" odd "$(cat "$T/back/"$'b\xff')"
+  rm -f "$T/tree/"$'b\xff\xfe'
+  x run --rm busybox echo $'b\xff'
+  fails "run with an argument that is no text" 'is not UTF-8'
+  check "run: Docker's code" 125 "$RC"
   x cp tree/. copies:/opt2
   x cp copies:/opt2/. into-new
   ok "cp DIR/."

@@ -48,7 +48,7 @@ over() { # SCHEME ADDRESS
   x pull "$address/library/busybox:latest"
   fails "$how: pull after logout" 'pull access denied'
   x logout "$address"
-  check "$how: logout twice" "Not logged in to $address" "$OUT"
+  check "$how: logout twice" "0 Removing login credentials for $address" "$RC $OUT"
 }
 
 host_arch() { case $(uname -m) in x86_64) echo amd64 ;; aarch64) echo arm64 ;; *) uname -m ;; esac; }
@@ -63,6 +63,8 @@ words() {
   fails "no user" 'Must provide --username'
   x login "$HTTP"
   fails "nobody to ask" 'non TTY'
+  x login -u tester --password-stdin "$HTTP"
+  check "no password: one prefix" "1 ERROR: password is required" "$RC $ERR"
   x login -u tester -p x 127.0.0.1:1
   fails "a registry that does not run" refused 127.0.0.1:1
   one_line "a registry that does not run"

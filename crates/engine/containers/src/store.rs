@@ -237,6 +237,11 @@ impl Container {
         all
     }
 
+    /// Bytes of the files in its writable layer; what cannot be looked into counts nothing.
+    pub fn written_bytes(&self) -> u64 {
+        bytes_below(&self.upper())
+    }
+
     pub(crate) fn upper(&self) -> PathBuf {
         self.directory.join("rw/fs")
     }
@@ -333,6 +338,16 @@ fn read(directory: PathBuf) -> Result<Container, ContainerError> {
     let held = is_held(&directory.join("lock"))?;
     let state: State = read_json(&directory.join("state.json"))?;
     Ok(Container { config, state: state.seen_with_lock(held), directory })
+}
+
+fn bytes_below(directory: &Path) -> u64 {
+    let Ok(entries) = fs_err::read_dir(directory) else { return 0 };
+    let bytes = |entry: fs_err::DirEntry| match entry.metadata() {
+        Ok(status) if status.is_dir() => bytes_below(&entry.path()),
+        Ok(status) if status.is_file() => status.len(),
+        _ => 0,
+    };
+    entries.flatten().map(bytes).sum()
 }
 
 fn is_held(path: &Path) -> Result<bool, ContainerError> {

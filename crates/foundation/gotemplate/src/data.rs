@@ -23,6 +23,12 @@ pub enum Data {
         type_name: &'static str,
         fields: Vec<Field>,
     },
+    /// A Go method of one word, as `.Label "name"`: what is known answers, of the rest nothing, or (in headings) the last
+    /// part of the word itself. Not part of JSON.
+    Lookup {
+        known: BTreeMap<String, String>,
+        names_itself: bool,
+    },
     /// A value that prints differently from its JSON: a time.
     Shown {
         text: String,
@@ -106,7 +112,7 @@ impl Data {
             Self::Text(text) => text.is_empty(),
             Self::List(items) => items.is_empty(),
             Self::Map(entries) | Self::Texts(entries) => entries.is_empty(),
-            Self::Struct { .. } | Self::Shown { .. } => false,
+            Self::Struct { .. } | Self::Shown { .. } | Self::Lookup { .. } => false,
         }
     }
 
@@ -126,6 +132,7 @@ impl Data {
             Self::Unset(Unset::Pointer) => "nil",
             Self::Struct { type_name, .. } => type_name,
             Self::Shown { .. } => "time.Time",
+            Self::Lookup { .. } => "func(string) string",
         }
     }
 }
@@ -147,6 +154,15 @@ impl From<&serde_json::Value> for Data {
                 Self::Map(entries.iter().map(|(key, value)| (key.clone(), Self::from(value))).collect())
             }
         }
+    }
+}
+
+impl Data {
+    /// What a method of one word answers; `None` for what is no method.
+    pub(crate) fn answer(&self, word: &str) -> Option<String> {
+        let Self::Lookup { known, names_itself } = self else { return None };
+        let own = || word.rsplit('.').next().unwrap_or(word).replace(['-', '_'], " ");
+        Some(known.get(word).cloned().unwrap_or_else(|| if *names_itself { own() } else { String::new() }))
     }
 }
 

@@ -33,7 +33,7 @@ pub fn to_json(data: &Data, style: JsonStyle) -> String {
 
 fn write(out: &mut String, data: &Data, style: JsonStyle, depth: usize) {
     match data {
-        Data::Nil | Data::Unset(_) => out.push_str("null"),
+        Data::Nil | Data::Unset(_) | Data::Lookup { .. } => out.push_str("null"),
         Data::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Data::Int(value) => out.push_str(&value.to_string()),
         Data::Float(value) => out.push_str(&float(*value)),
@@ -44,8 +44,11 @@ fn write(out: &mut String, data: &Data, style: JsonStyle, depth: usize) {
             group(out, ('[', ']'), &items, style, depth);
         }
         Data::Map(entries) | Data::Texts(entries) => {
-            let entries: Vec<(Option<&str>, &Data)> =
-                entries.iter().map(|(key, value)| (Some(key.as_str()), value)).collect();
+            let entries: Vec<(Option<&str>, &Data)> = entries
+                .iter()
+                .filter(|(_, value)| !matches!(value, Data::Lookup { .. }))
+                .map(|(key, value)| (Some(key.as_str()), value))
+                .collect();
             group(out, ('{', '}'), &entries, style, depth);
         }
         Data::Struct { fields, .. } => {

@@ -16,6 +16,7 @@ fn write(out: &mut String, data: &Data) {
         Data::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Data::Int(value) => out.push_str(&value.to_string()),
         Data::Float(value) => out.push_str(&float(*value)),
+        Data::Lookup { .. } => {}
         Data::Text(text) | Data::Shown { text, .. } => out.push_str(text),
         Data::List(items) => {
             out.push('[');

@@ -170,6 +170,12 @@ impl Machine<'_> {
         if let ArgKind::Function(name) = first.kind {
             return self.call(name, command, dot, piped);
         }
+        if let (ArgKind::Field(_), [_, word], None) = (&first.kind, &command.args[..], &piped)
+            && let method @ Data::Lookup { .. } = self.operand(first, dot)?
+            && let Data::Text(word) = self.operand(word, dot)?
+        {
+            return Ok(method.answer(&word).map_or(Data::Nil, Data::Text));
+        }
         if command.args.len() > 1 || piped.is_some() {
             let what = match &first.kind {
                 ArgKind::Field(path) => {

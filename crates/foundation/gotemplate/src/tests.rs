@@ -94,3 +94,18 @@ fn no_template_runs_for_ever() {
     let deeper = format!("{{{{{}1{}}}}}", "(".repeat(5000), ")".repeat(5000));
     assert!(matches!(render(&deeper, &value), Err(TemplateError::Syntax { .. })));
 }
+
+#[test]
+fn a_method_of_one_word_answers() {
+    let row = |known: &[(&str, &str)], names_itself| {
+        let known = known.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Data::Map([("Label".to_owned(), Data::Lookup { known, names_itself }), ("ID".to_owned(), "x".into())].into())
+    };
+    let say = |template: &str, data: &Data| Template::parse(template).unwrap().render(data, &Options::default());
+    let data = row(&[("a", "1"), ("com.example.my-label", "2")], false);
+    assert_eq!(say("{{.ID}} {{.Label \"a\"}}{{.Label \"none\"}}", &data).unwrap(), "x 1");
+    assert_eq!(say("{{if eq (.Label \"a\") \"1\"}}yes{{end}}", &data).unwrap(), "yes");
+    assert_eq!(say("{{json .}}", &data).unwrap(), "{\"ID\":\"x\"}");
+    assert_eq!(say("{{.Label \"com.example.my-label\"}}", &row(&[], true)).unwrap(), "my label");
+    assert!(say("{{.ID \"a\"}}", &data).unwrap_err().to_string().contains("cannot be invoked as function"));
+}

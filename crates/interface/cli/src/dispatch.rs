@@ -4,6 +4,7 @@ use crate::args::builders::{BuildxArgs, BuildxVerb};
 use crate::args::containers::ContainerVerb;
 use crate::args::context::ContextVerb;
 use crate::args::lists::{ImagetoolsVerb, ManifestVerb};
+use crate::args::prune::SystemVerb;
 use crate::args::{ImageVerb, RegistryVerb, Verb};
 use crate::commands;
 use crate::error::CliError;
@@ -23,6 +24,7 @@ pub fn verb(session: &Session, verb: Verb) -> Result<(), CliError> {
         Verb::Stop(args) => commands::containers::stop(&args),
         Verb::Ps(args) => commands::containers::list(&args),
         Verb::Cp(args) => commands::containers::copy(&args),
+        Verb::Kill(args) => commands::containers::kill(&args),
         Verb::Rm(args) => commands::containers::remove(&args),
         Verb::Logs(args) => commands::containers::logs(&args),
         Verb::Wait(args) => commands::containers::wait(&args),
@@ -41,6 +43,7 @@ pub fn verb(session: &Session, verb: Verb) -> Result<(), CliError> {
         Verb::Prune(args) => commands::store::prune(&args),
         Verb::Binfmt(args) => commands::binfmt::run(&args),
         Verb::Registry { verb: RegistryVerb::Serve(args) } => commands::registry::serve(&args),
+        Verb::System { verb } => system(session, verb),
         Verb::Context { verb: ContextVerb::Ls(args) } => commands::context::list(session, &args),
         Verb::Verify(args) => commands::verify::run(&args),
         Verb::CheckStore { repair } => commands::store::check(repair),
@@ -102,6 +105,7 @@ fn container(verb: &ContainerVerb) -> Result<(), CliError> {
         ContainerVerb::Run(args) => commands::run::run(args),
         ContainerVerb::Start(args) => commands::containers::start(args),
         ContainerVerb::Stop(args) => commands::containers::stop(args),
+        ContainerVerb::Kill(args) => commands::containers::kill(args),
         ContainerVerb::Cp(args) => commands::containers::copy(args),
         ContainerVerb::Rm(args) => commands::containers::remove(args),
         ContainerVerb::Logs(args) => commands::containers::logs(args),
@@ -124,5 +128,14 @@ fn image(session: &Session, verb: ImageVerb) -> Result<(), CliError> {
         ImageVerb::Save(args) => commands::archive::save(&args),
         ImageVerb::Load(args) => commands::archive::load(&args),
         ImageVerb::History(args) => commands::history::run(&args),
+        ImageVerb::Prune(args) => commands::prune::of_images(&args),
+    }
+}
+
+fn system(session: &Session, verb: SystemVerb) -> Result<(), CliError> {
+    match verb {
+        SystemVerb::Df => commands::prune::usage(),
+        SystemVerb::Info(args) => commands::info::info(session, &args),
+        SystemVerb::Prune(args) => commands::prune::of_system(&args),
     }
 }

@@ -92,6 +92,12 @@ impl From<crossdock_containers::ContainerError> for CliError {
 }
 
 impl CliError {
+    /// A flag's value that Docker's client refuses while it reads the flags.
+    pub fn bad_flag(flag: &str, value: &str, why: &str) -> Self {
+        let text = format!("invalid argument {value:?} for {flag:?} flag: {why}");
+        Self::Code { source: Box::new(Self::Bare(Box::new(Self::Usage(text)))), code: 125 }
+    }
+
     /// The exit code of `docker run` for a container that did not start.
     pub const fn start_code(&self) -> u8 {
         match self {
@@ -195,6 +201,18 @@ pub fn all(mut failures: Vec<CliError>) -> Result<(), CliError> {
 #[expect(clippy::print_stderr, reason = "this is where the program speaks to its user")]
 pub fn say(line: &str) {
     eprintln!("{line}");
+}
+
+/// A command's whole result; a disk that is full ends the command, a reader that went away does not.
+pub fn whole_result(text: &str) -> Result<(), CliError> {
+    use std::io::Write;
+    let mut out = std::io::stdout();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(source) if source.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::File { action: "write", path: "/dev/stdout".to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// One line of a command's result, on standard output. A reader that went away ends nothing: the work is done.

@@ -1,5 +1,6 @@
 //! In: the name this program was called by, and its words. Out: the face it shows: its own, Docker's plugin, or Docker's client. Never: a verb's work.
 
+pub mod checks;
 pub mod config;
 pub mod words;
 
@@ -8,7 +9,7 @@ use std::path::Path;
 use clap::{Command, CommandFactory as _};
 
 use crate::args::globals::GlobalArgs;
-use crate::args::{Cli, Plugin};
+use crate::args::{Cli, Plugin, switches, usages};
 
 /// The version of buildx whose plugin face this is. Tools compare it; what follows the `+` says who really answers,
 /// and does not count in comparisons (semver: build metadata).
@@ -54,11 +55,17 @@ impl Face {
 
     /// The parser of this face's command line.
     pub fn command(self) -> Command {
-        match self {
+        switches::with_values(self.described())
+    }
+
+    /// The same as help shows it: without the values that switches may have.
+    pub fn described(self) -> Command {
+        let command = match self {
             Self::Own => Cli::command(),
             Self::Plugin => Plugin::command(),
             Self::Docker => Cli::command().name("docker").bin_name("docker").disable_version_flag(true),
-        }
+        };
+        usages::apply(command, self)
     }
 }
 

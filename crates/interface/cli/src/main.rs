@@ -48,11 +48,11 @@ fn run(face: Face, words: Vec<OsString>) -> Result<(Session, Result<(), CliError
     if face == Face::Plugin {
         let plugin = Plugin::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         let session = Session { face, globals: plugin.globals, debug: plugin.debug };
-        let outcome = dispatch::buildx(&session, plugin.buildx);
+        let outcome = face::checks::before_any_verb(&session).and_then(|()| dispatch::buildx(&session, plugin.buildx));
         return Ok((session, outcome));
     }
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     let session = Session { face, globals: cli.globals, debug: cli.debug };
-    let outcome = dispatch::verb(&session, cli.verb);
+    let outcome = face::checks::before_any_verb(&session).and_then(|()| dispatch::verb(&session, cli.verb));
     Ok((session, outcome))
 }

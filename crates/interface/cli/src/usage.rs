@@ -15,7 +15,7 @@ use crate::face::{self, Face};
 const BAD_FLAG: u8 = 125;
 
 /// Verbs of Docker's client that are not built here.
-const DOCKER_VERBS_MISSING: [&str; 33] = [
+const DOCKER_VERBS_MISSING: [&str; 31] = [
     "attach",
     "checkpoint",
     "commit",
@@ -25,7 +25,6 @@ const DOCKER_VERBS_MISSING: [&str; 33] = [
     "exec",
     "export",
     "import",
-    "kill",
     "network",
     "node",
     "pause",
@@ -39,7 +38,6 @@ const DOCKER_VERBS_MISSING: [&str; 33] = [
     "stack",
     "stats",
     "swarm",
-    "system",
     "top",
     "trust",
     "unpause",
@@ -71,7 +69,7 @@ impl Refused {
             ErrorKind::DisplayHelp
             | ErrorKind::DisplayVersion
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                result(error.render().to_string().trim_end());
+                result(self.help(error).trim_end());
                 ExitCode::SUCCESS
             }
             ErrorKind::UnknownArgument => {
@@ -84,12 +82,21 @@ impl Refused {
             {
                 self.arguments(error, "")
             }
+            ErrorKind::InvalidUtf8 => self.not_text(),
             ErrorKind::InvalidValue | ErrorKind::ValueValidation if self.face != Face::Own => self.bad_value(error),
             _ => {
                 let text = error.render().to_string();
                 say(&format!("ERROR: {}", text.trim_start_matches("error: ").trim_end()));
                 ExitCode::FAILURE
             }
+        }
+    }
+
+    /// The help as it is shown: what the parser needs to read `--flag=false` is not part of it.
+    fn help(&self, error: &clap::Error) -> String {
+        match self.face.described().try_get_matches_from(&self.words) {
+            Err(shown) if shown.kind() == error.kind() => shown.render().to_string(),
+            _ => error.render().to_string(),
         }
     }
 
@@ -115,11 +122,22 @@ impl Refused {
         }
         let flag = arg.split([' ', '=', '[']).next().unwrap_or_default();
         let value = context(error, ContextKind::InvalidValue).unwrap_or_default();
-        if value.is_empty() {
-            return self.flag(error, &format!("flag needs an argument: {flag}"));
+        if value.is_empty() && error.kind() == ErrorKind::InvalidValue {
+            // It is always the last word that lacks a value.
+            let short = self.words.last().filter(|word| !word.starts_with("--")).and_then(|word| word.chars().last());
+            let typed = short.map_or_else(|| flag.to_owned(), |letter| format!("{letter:?} in -{letter}"));
+            return self.flag(error, &format!("flag needs an argument: {typed}"));
         }
+        let flag = self.both_names(error, flag);
         let reason = std::error::Error::source(error).map_or_else(|| allowed(error), |source| format!(": {source}"));
         self.flag(error, &format!("invalid argument {value:?} for {flag:?} flag{reason}"))
+    }
+
+    /// `-q, --quiet`
+    fn both_names(&self, error: &clap::Error, flag: &str) -> String {
+        let is_it = |arg: &&Arg| arg.get_long().is_some_and(|long| flag.strip_prefix("--") == Some(long));
+        let short = self.find(&self.path(error)).and_then(|at| at.get_arguments().find(is_it)?.get_short());
+        short.map_or_else(|| flag.to_owned(), |short| format!("-{short}, {flag}"))
     }
 
     fn flag(&self, error: &clap::Error, said: &str) -> ExitCode {
@@ -146,9 +164,28 @@ impl Refused {
         }
         let path = self.path(error);
         let count = self.find(&path).map(|command| wanted(&command)).unwrap_or_default();
-        let prefix = if self.face == Face::Plugin { "ERROR: " } else { "" };
-        say(&format!("{prefix}docker: '{}' requires {count}\n\n{}", path.join(" "), self.usage(&path)));
+        let of_buildx = path.iter().any(|word| word == "buildx");
+        let prefix = if of_buildx { "ERROR: " } else { "" };
+        let wanted = match count.as_str() {
+            "0 arguments" if !of_buildx => "accepts no arguments".to_owned(),
+            _ => format!("requires {count}"),
+        };
+        let usage = self.usage(&path);
+        // Two of cobra's checks end in two ways.
+        let usage = if count.starts_with("at least") { usage.replace("\nRun '", "\nSee '") } else { usage };
+        say(&format!("{prefix}docker: '{}' {wanted}\n\n{usage}", path.join(" ")));
         ExitCode::FAILURE
+    }
+
+    /// Words that are no text; they came here with a mark in place of each such byte.
+    fn not_text(&self) -> ExitCode {
+        let word = self.words.iter().find(|word| word.contains(char::REPLACEMENT_CHARACTER));
+        say(&format!(
+            "ERROR: the argument {:?} is not UTF-8, which every argument must be here",
+            word.map_or("", |word| word)
+        ));
+        let runs = self.walked().iter().any(|word| word == "run" || word == "create");
+        if runs { ExitCode::from(BAD_FLAG) } else { ExitCode::FAILURE }
     }
 
     fn unknown_verb(&self, error: &clap::Error) -> ExitCode {
@@ -211,7 +248,7 @@ impl Refused {
 
     /// The command a path leads to.
     fn find(&self, path: &[String]) -> Option<Command> {
-        let mut command = self.face.command();
+        let mut command = self.face.described();
         command.build();
         let own = self.face.words().split(' ').count();
         for word in path.iter().skip(own) {
@@ -247,6 +284,8 @@ fn wanted(command: &Command) -> String {
     let endless = command.get_positionals().any(many);
     let word = |count: usize| if count == 1 { "argument" } else { "arguments" };
     match (least, all) {
+        // It may be missing where nothing is built from it, as in `--help`; that is no choice of the user's.
+        _ if command.get_name() == "build" => "1 argument".to_owned(),
         _ if endless => format!("at least {least} {}", word(least)),
         (least, all) if least == all => format!("{all} {}", word(all)),
         (0, all) => format!("at most {all} {}", word(all)),

@@ -2,17 +2,10 @@
 
 use clap::Args;
 
-/// The words Go's flags take for yes and no, as scripts write them.
-fn parse_flag(text: &str) -> Result<bool, String> {
-    match text {
-        "true" | "True" | "TRUE" | "t" | "T" | "1" => Ok(true),
-        "false" | "False" | "FALSE" | "f" | "F" | "0" => Ok(false),
-        _ => Err("true or false expected".to_owned()),
-    }
-}
+use super::switches;
 
 /// `build`
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct BuildArgs {
     /// Build context: a directory, a git repository, a URL, or - for an archive or a Dockerfile on standard input
     #[arg(value_name = "PATH | URL | -")]
@@ -43,25 +36,25 @@ pub struct BuildArgs {
     #[arg(long = "annotation", value_name = "[TYPE:]KEY=VALUE")]
     pub annotations: Vec<String>,
     /// Push the result to the registry of its names
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, value_name = "BOOL", value_parser = parse_flag, action = clap::ArgAction::Set)]
+    #[arg(long)]
     pub push: bool,
     /// Keep the result in the local image store (always done)
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, value_name = "BOOL", value_parser = parse_flag, action = clap::ArgAction::Set)]
+    #[arg(long)]
     pub load: bool,
     /// Where the result goes: type=image|registry|oci|docker|local|tar|cacheonly,dest=…
     #[arg(short, long = "output", value_name = "SPEC")]
     pub outputs: Vec<String>,
     /// Do not use the build cache
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, value_name = "BOOL", value_parser = parse_flag, action = clap::ArgAction::Set)]
+    #[arg(long)]
     pub no_cache: bool,
     /// Ask the registry for every base image
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, value_name = "BOOL", value_parser = parse_flag, action = clap::ArgAction::Set)]
+    #[arg(long)]
     pub pull: bool,
     /// How progress is shown: auto, plain, tty, quiet, rawjson
     #[arg(long, value_name = "HOW", env = "BUILDKIT_PROGRESS", default_value = "auto")]
     pub progress: String,
     /// Show nothing but the image's ID
-    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, value_name = "BOOL", value_parser = parse_flag, action = clap::ArgAction::Set)]
+    #[arg(short, long)]
     pub quiet: bool,
     /// Write the image's ID to a file
     #[arg(long, value_name = "FILE")]
@@ -70,7 +63,7 @@ pub struct BuildArgs {
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<String>,
     /// Show the build graph as JSON and stop
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, value_name = "BOOL", value_parser = parse_flag, action = clap::ArgAction::Set)]
+    #[arg(long)]
     pub print_llb: bool,
     /// Builder to use
     #[arg(long, value_name = "NAME")]
@@ -82,7 +75,7 @@ pub struct BuildArgs {
 }
 
 /// Flags that are read but not honoured yet: each fails by its name.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct LaterArgs {
     #[arg(long, hide = true)]
     pub no_cache_filter: Vec<String>,
@@ -102,13 +95,13 @@ pub struct LaterArgs {
     pub allow: Vec<String>,
     #[arg(long, hide = true)]
     pub attest: Vec<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, hide = true)]
     pub provenance: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, hide = true)]
     pub sbom: Option<String>,
     #[arg(long, hide = true)]
     pub call: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, value_name = "BOOL", value_parser = parse_flag, action = clap::ArgAction::Set)]
+    #[arg(long, hide = true)]
     pub check: bool,
     #[arg(long, hide = true)]
     pub cgroup_parent: Option<String>,
@@ -137,20 +130,65 @@ pub struct LaterArgs {
 }
 
 /// Flags of the old builder without any effect: those that promised something warn.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct IgnoredArgs {
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub compress: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub rm: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub force_rm: Option<String>,
+    #[arg(long, hide = true)]
+    pub compress: bool,
+    #[arg(long, hide = true)]
+    pub rm: bool,
+    #[arg(long, hide = true)]
+    pub force_rm: bool,
     #[arg(long, hide = true)]
     pub isolation: Option<String>,
     #[arg(long, hide = true)]
     pub security_opt: Vec<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub squash: Option<String>,
+    #[arg(long, hide = true)]
+    pub squash: bool,
+}
+
+impl BuildArgs {
+    /// The same without the flags buildx takes for not given when their value is empty, as in `--target "$UNSET"`.
+    pub fn without_empty(mut self) -> Self {
+        let later = &mut self.later;
+        let lists = [
+            &mut self.outputs,
+            &mut self.build_contexts,
+            &mut self.annotations,
+            &mut later.no_cache_filter,
+            &mut later.secret,
+            &mut later.ssh,
+            &mut later.cache_from,
+            &mut later.cache_to,
+            &mut later.allow,
+        ];
+        for list in lists {
+            list.retain(|word| !word.is_empty());
+        }
+        let single = [
+            &mut self.target,
+            &mut self.file,
+            &mut self.iidfile,
+            &mut self.metadata_file,
+            &mut self.builder,
+            &mut later.provenance,
+            &mut later.sbom,
+            &mut later.call,
+            &mut later.cgroup_parent,
+            &mut later.memory,
+            &mut later.memory_swap,
+            &mut later.cpuset_cpus,
+            &mut later.cpuset_mems,
+        ];
+        for value in single {
+            if value.as_deref() == Some("") {
+                *value = None;
+            }
+        }
+        if self.progress.is_empty() {
+            "auto".clone_into(&mut self.progress);
+        }
+        self
+    }
 }
 
 impl LaterArgs {
@@ -159,7 +197,7 @@ impl LaterArgs {
         let text = |value: &Option<String>| value.is_some();
         let list = |values: &[String]| !values.is_empty();
         // Attestations are off unless asked for: saying so is no wish.
-        let off = |value: &Option<String>| value.as_deref().is_some_and(|value| parse_flag(value) != Ok(false));
+        let off = |value: &Option<String>| value.as_deref().is_some_and(|value| switches::parse(value) != Ok(false));
         [
             ("--cache-from", list(&self.cache_from)),
             ("--cache-to", list(&self.cache_to)),
@@ -189,7 +227,7 @@ impl IgnoredArgs {
         [
             ("isolation", self.isolation.is_some()),
             ("security-opt", !self.security_opt.is_empty()),
-            ("squash", self.squash.is_some()),
+            ("squash", self.squash),
         ]
         .into_iter()
         .filter_map(|(name, given)| given.then_some(name))

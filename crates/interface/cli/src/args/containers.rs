@@ -1,5 +1,7 @@
 //! In: the words behind the verbs that handle containers. Out: their flags, as typed. Never: a meaning.
 
+use std::ffi::OsString;
+
 use clap::{Args, Subcommand};
 
 use super::run::RunArgs;
@@ -18,6 +20,8 @@ pub enum ContainerVerb {
     Start(StartArgs),
     /// Stop running containers
     Stop(StopArgs),
+    /// Send a signal to running containers
+    Kill(KillArgs),
     /// Copy files between a container and the host
     Cp(CpArgs),
     /// Remove containers
@@ -41,6 +45,9 @@ pub struct ContainerPruneArgs {
     /// Do not ask
     #[arg(short, long)]
     pub force: bool,
+    /// Only those that match: until=TIME, label=NAME[=VALUE], label!=NAME[=VALUE]
+    #[arg(long = "filter")]
+    pub filters: Vec<String>,
 }
 
 /// `ps`
@@ -67,6 +74,9 @@ pub struct PsArgs {
     /// table, json, or a Go template
     #[arg(long)]
     pub format: Option<String>,
+    /// Show what each has written
+    #[arg(short, long)]
+    pub size: bool,
 }
 
 /// `start`
@@ -95,13 +105,23 @@ pub struct StopArgs {
     pub signal: Option<String>,
 }
 
+/// `kill`
+#[derive(Debug, Args)]
+pub struct KillArgs {
+    #[arg(required = true)]
+    pub names: Vec<String>,
+    /// Signal to send (default: KILL)
+    #[arg(short, long)]
+    pub signal: Option<String>,
+}
+
 /// `cp`
 #[derive(Debug, Args)]
 pub struct CpArgs {
     /// CONTAINER:PATH, PATH, or - for a tar on standard input
-    pub source: String,
+    pub source: OsString,
     /// CONTAINER:PATH, PATH, or - for a tar on standard output
-    pub target: String,
+    pub target: OsString,
     /// Keep owners
     #[arg(short, long)]
     pub archive: bool,
@@ -134,6 +154,12 @@ pub struct LogsArgs {
     /// Show times
     #[arg(short, long)]
     pub timestamps: bool,
+    /// Only lines from then on: 10m, 2024-05-06T07:08:09Z, seconds since 1970
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only lines until then
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
     /// Only the last lines
     #[arg(short = 'n', long, alias = "tail")]
     pub tail: Option<String>,
@@ -157,4 +183,7 @@ pub struct InspectArgs {
     /// image or container (default: both are tried)
     #[arg(long = "type", value_name = "TYPE")]
     pub kind: Option<String>,
+    /// Show what a container has written, too
+    #[arg(short, long)]
+    pub size: bool,
 }

@@ -154,8 +154,8 @@ pub struct HistoryArgs {
     #[arg(short, long)]
     pub quiet: bool,
     /// Sizes and dates for people
-    #[arg(short = 'H', long, default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub human: String,
+    #[arg(short = 'H', long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = super::switches::parse, action = clap::ArgAction::Set)]
+    pub human: bool,
     /// Platform to show (default: the host's, else the first)
     #[arg(long)]
     pub platform: Option<String>,

@@ -32,7 +32,6 @@ pub enum ManifestVerb {
 
 /// `manifest create`
 #[derive(Debug, Args)]
-#[command(override_usage = "docker manifest create MANIFEST_LIST MANIFEST [MANIFEST...]")]
 pub struct ListCreateArgs {
     /// Name of the list
     #[arg(value_name = "MANIFEST_LIST")]
@@ -50,7 +49,6 @@ pub struct ListCreateArgs {
 
 /// `manifest annotate`
 #[derive(Debug, Args)]
-#[command(override_usage = "docker manifest annotate [OPTIONS] MANIFEST_LIST MANIFEST")]
 pub struct AnnotateArgs {
     #[arg(value_name = "MANIFEST_LIST")]
     pub list: String,
@@ -75,7 +73,6 @@ pub struct AnnotateArgs {
 
 /// `manifest inspect`
 #[derive(Debug, Args)]
-#[command(override_usage = "docker manifest inspect [OPTIONS] [MANIFEST_LIST] MANIFEST")]
 pub struct ListInspectArgs {
     /// [MANIFEST_LIST] MANIFEST
     #[arg(required = true, num_args = 1..=2, value_name = "MANIFEST")]
@@ -90,7 +87,6 @@ pub struct ListInspectArgs {
 
 /// `manifest push`
 #[derive(Debug, Args)]
-#[command(override_usage = "docker manifest push [OPTIONS] MANIFEST_LIST")]
 pub struct ListPushArgs {
     #[arg(value_name = "MANIFEST_LIST")]
     pub list: String,
@@ -104,7 +100,6 @@ pub struct ListPushArgs {
 
 /// `manifest rm`
 #[derive(Debug, Args)]
-#[command(override_usage = "docker manifest rm MANIFEST_LIST [MANIFEST_LIST...]")]
 pub struct ListRmArgs {
     #[arg(value_name = "MANIFEST_LIST", required = true)]
     pub lists: Vec<String>,
@@ -146,7 +141,7 @@ pub struct CreateArgs {
     #[arg(short, long = "platform", value_name = "PLATFORM")]
     pub platforms: Vec<String>,
     /// Put a single image into an index instead of copying it as it is
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", value_parser = super::switches::parse, action = clap::ArgAction::Set)]
     pub prefer_index: bool,
     /// Write the descriptor of the result to a file
     #[arg(long, value_name = "FILE")]

@@ -9,7 +9,10 @@ pub mod faces;
 pub mod globals;
 pub mod images;
 pub mod lists;
+pub mod prune;
 pub mod run;
+pub mod switches;
+pub mod usages;
 pub mod verify;
 
 use clap::{Args, Parser, Subcommand};
@@ -90,6 +93,8 @@ pub enum Verb {
     Ps(containers::PsArgs),
     /// Copy files between a container and the host
     Cp(containers::CpArgs),
+    /// Send a signal to running containers
+    Kill(containers::KillArgs),
     /// Remove containers
     Rm(containers::RmArgs),
     /// Show what a container wrote
@@ -134,6 +139,11 @@ pub enum Verb {
     Registry {
         #[command(subcommand)]
         verb: RegistryVerb,
+    },
+    /// Look at what is kept here, remove what nobody needs
+    System {
+        #[command(subcommand)]
+        verb: prune::SystemVerb,
     },
     /// Look at build contexts
     Context {
@@ -183,6 +193,8 @@ pub enum ImageVerb {
     Load(images::LoadArgs),
     /// Show how an image was made
     History(images::HistoryArgs),
+    /// Remove images nobody needs
+    Prune(prune::ImagePruneArgs),
 }
 
 /// `registry …`

@@ -5,7 +5,7 @@ use clap::{ArgAction, Args};
 /// `run`, `create`
 #[derive(Debug, Args)]
 // `-h` is the container's host name, as with Docker.
-#[command(disable_help_flag = true, override_usage = "crossdock run|create [OPTIONS] IMAGE [COMMAND] [ARG...]")]
+#[command(disable_help_flag = true)]
 pub struct RunArgs {
     /// Platform of the image to run (default: the host's)
     #[arg(long)]

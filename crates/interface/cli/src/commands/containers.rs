@@ -3,17 +3,21 @@
 mod describe;
 mod ps;
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use crossdock_containers::{Container, ContainerError, Containers, LogReader, copy_in, copy_out};
+use crossdock_containers::{Container, ContainerError, Containers, LogLine, LogReader, copy_in, copy_out};
+use crossdock_oci::Timestamp;
 
+use super::moment;
+use super::prune::Filters;
 use super::run::{attach, detach, options};
 use super::table::size;
 use super::{engine, images};
 use crate::args::containers::{
-    ContainerPruneArgs, CpArgs, InspectArgs, LogsArgs, PsArgs, RmArgs, StartArgs, StopArgs, WaitArgs,
+    ContainerPruneArgs, CpArgs, InspectArgs, KillArgs, LogsArgs, PsArgs, RmArgs, StartArgs, StopArgs, WaitArgs,
 };
 use crate::args::run::RunArgs;
 use crate::error::{CliError, result, say};
@@ -22,6 +26,8 @@ use crate::error::{CliError, result, say};
 const STOP_TIMEOUT_S: u64 = 10;
 /// SIGTERM.
 const STOP_SIGNAL: i32 = 15;
+/// SIGKILL.
+const KILL_SIGNAL: i32 = 9;
 /// How often a log that is followed is looked at.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -45,17 +51,32 @@ pub fn start(args: &StartArgs) -> Result<(), CliError> {
             code => Err(CliError::Exited(u8::try_from(code).unwrap_or(255))),
         };
     }
-    each(&args.names, |name| {
-        let container = containers.find(name)?;
-        if !container.is_running() {
-            detach::spawn(&container).map_err(|error| match error {
-                // `start` has one exit code for all of them.
-                CliError::Code { source, .. } => *source,
-                other => other,
-            })?;
+    let mut failed = Vec::new();
+    for name in &args.names {
+        match start_one(&containers, name) {
+            Ok(()) => result(name),
+            Err(error) => {
+                say(&format!("ERROR: {error}"));
+                failed.push(name.as_str());
+            }
         }
-        result(name);
-        Ok(())
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let text = format!("Error: failed to start containers: {}", failed.join(", "));
+    Err(CliError::Bare(Box::new(CliError::Usage(text))))
+}
+
+fn start_one(containers: &Containers, name: &str) -> Result<(), CliError> {
+    let container = containers.find(name)?;
+    if container.is_running() {
+        return Ok(());
+    }
+    detach::spawn(&container).map_err(|error| match error {
+        // `start` has one exit code for all of them.
+        CliError::Code { source, .. } => *source,
+        other => other,
     })
 }
 
@@ -70,6 +91,23 @@ pub fn stop(args: &StopArgs) -> Result<(), CliError> {
         let seconds = args.time.or(config.stop_timeout_s).unwrap_or(STOP_TIMEOUT_S);
         let signal = signal.or(config.stop_signal).unwrap_or(STOP_SIGNAL);
         container.stop(signal, Duration::from_secs(seconds))?;
+        result(name);
+        Ok(())
+    })
+}
+
+/// `kill`
+pub fn kill(args: &KillArgs) -> Result<(), CliError> {
+    let engine = engine()?;
+    let containers = Containers::new(&engine);
+    let signal = args.signal.as_deref().map_or(Ok(KILL_SIGNAL), options::signal)?;
+    each(&args.names, |name| {
+        let cannot = |why: &dyn std::fmt::Display| CliError::Usage(format!("cannot kill container: {name}: {why}"));
+        let container = containers.find(name).map_err(|error| cannot(&error))?;
+        if !container.is_running() {
+            return Err(cannot(&format_args!("container {} is not running", container.config.id)));
+        }
+        container.signal(signal).map_err(|error| cannot(&error))?;
         result(name);
         Ok(())
     })
@@ -102,13 +140,25 @@ pub fn remove(args: &RmArgs) -> Result<(), CliError> {
 
 /// `container prune`
 pub fn prune(args: &ContainerPruneArgs) -> Result<(), CliError> {
+    let filters = Filters::parse(&args.filters)?;
     if !args.force && !super::store::confirmed("all stopped containers")? {
         return Ok(());
     }
     let engine = engine()?;
-    let containers = Containers::new(&engine);
+    remove_stopped(&engine, &filters)?;
+    let report = engine.prune(&crossdock_content::GcOptions::default())?;
+    result(&format!("Total reclaimed space: {}", size(report.blob_bytes)));
+    Ok(())
+}
+
+/// Removes the containers that do not run, and says which.
+pub fn remove_stopped(engine: &crossdock_build::Engine, filters: &Filters) -> Result<(), CliError> {
+    let containers = Containers::new(engine);
     let mut removed = Vec::new();
     for container in containers.list()?.iter().filter(|container| !container.is_running()) {
+        if !filters.fits(container.config.created, &container.config.labels) {
+            continue;
+        }
         match containers.remove(container, false) {
             Ok(()) => removed.push(container.config.id.clone()),
             // It was started meanwhile.
@@ -121,8 +171,6 @@ pub fn prune(args: &ContainerPruneArgs) -> Result<(), CliError> {
         removed.iter().for_each(|id| result(id));
         result("");
     }
-    let report = engine.prune(&crossdock_content::GcOptions::default())?;
-    result(&format!("Total reclaimed space: {}", size(report.blob_bytes)));
     Ok(())
 }
 
@@ -168,6 +216,10 @@ pub fn logs(args: &LogsArgs) -> Result<(), CliError> {
             CliError::Usage(format!("invalid value for --tail: {count:?}: a number or \"all\" is wanted"))
         })?),
     };
+    let since = moment_of("since", args.since.as_deref())?;
+    let until = moment_of("until", args.until.as_deref())?;
+    let shown =
+        |line: &LogLine| since.is_none_or(|since| line.time >= since) && until.is_none_or(|until| line.time <= until);
     let mut reader = LogReader::open(&container.log_path())?;
     if let Some(count) = tail {
         let mut last = std::collections::VecDeque::new();
@@ -177,7 +229,7 @@ pub fn logs(args: &LogsArgs) -> Result<(), CliError> {
                 last.pop_front();
             }
         }
-        last.iter().for_each(|line| print(line, args.timestamps));
+        last.iter().filter(|line| shown(line)).for_each(|line| print(line, args.timestamps));
     }
     loop {
         if reader.is_none() {
@@ -186,16 +238,26 @@ pub fn logs(args: &LogsArgs) -> Result<(), CliError> {
         // Looked at before the log: what was written before the end is then surely read.
         let running = container.again().is_ok_and(|now| now.is_running());
         while let Some(line) = reader.as_mut().and_then(LogReader::next_line) {
-            print(&line, args.timestamps);
+            if shown(&line) {
+                print(&line, args.timestamps);
+            }
         }
-        if !args.follow || !running || engine.is_cancelled() {
+        let over = until.is_some_and(|until| Timestamp::now() > until);
+        if !args.follow || over || !running || engine.is_cancelled() {
             return Ok(());
         }
         std::thread::sleep(POLL);
     }
 }
 
-fn print(line: &crossdock_containers::LogLine, timestamps: bool) {
+fn moment_of(flag: &str, text: Option<&str>) -> Result<Option<Timestamp>, CliError> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let bad =
+        || CliError::Usage(format!("invalid value for {flag:?}: failed to parse value as time or duration: {text:?}"));
+    moment::parse(text, Timestamp::now()).map(Some).ok_or_else(bad)
+}
+
+fn print(line: &LogLine, timestamps: bool) {
     let time = if timestamps { format!("{} ", line.time) } else { String::new() };
     let text = format!("{time}{}", line.log);
     // A reader that went away ends nothing.
@@ -208,20 +270,21 @@ fn print(line: &crossdock_containers::LogLine, timestamps: bool) {
 /// One side of a copy.
 #[derive(Debug, PartialEq, Eq)]
 enum Side<'a> {
-    Host(&'a str),
+    Host(&'a OsStr),
     /// A tar on standard input or output.
     Stream,
     Container(&'a str, &'a str),
 }
 
-/// `NAME:PATH` is in a container unless it begins like a path.
-fn side(text: &str) -> Side<'_> {
+/// `NAME:PATH` is in a container unless it begins like a path, or is no text: names of the host may be any bytes.
+fn side(word: &OsStr) -> Side<'_> {
+    let Some(text) = word.to_str() else { return Side::Host(word) };
     if text == "-" {
         return Side::Stream;
     }
     match text.split_once(':') {
         Some((name, path)) if !text.starts_with(['/', '.']) && !name.is_empty() => Side::Container(name, path),
-        _ => Side::Host(text),
+        _ => Side::Host(word),
     }
 }
 
@@ -237,7 +300,7 @@ pub fn copy(args: &CpArgs) -> Result<(), CliError> {
                 _ => None,
             };
             copy_out(&engine, &container, path, to, args.follow_link, args.archive)?;
-            done(args, &target_text(&args.target));
+            done(args, &args.target.to_string_lossy());
             Ok(())
         }
         (source @ (Side::Host(_) | Side::Stream), Side::Container(name, path)) => {
@@ -257,10 +320,6 @@ pub fn copy(args: &CpArgs) -> Result<(), CliError> {
     }
 }
 
-fn target_text(target: &str) -> String {
-    target.to_owned()
-}
-
 /// Docker says where files went, at a terminal only.
 fn done(args: &CpArgs, target: &str) {
     use std::io::IsTerminal as _;
@@ -271,6 +330,7 @@ fn done(args: &CpArgs, target: &str) {
 
 /// `inspect`: images and containers.
 pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
+    args.format.as_deref().map(super::template::of_documents).transpose()?;
     let engine = engine()?;
     let containers = Containers::new(&engine);
     let mut documents = Vec::new();
@@ -279,10 +339,10 @@ pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
         let found: Result<images::Document, CliError> = match args.kind.as_deref() {
             Some("image") => images::document(&engine, name, None),
             Some("container") => {
-                containers.find(name).map(|one| describe::container(&one).into()).map_err(CliError::from)
+                containers.find(name).map(|one| describe::container(&one, args.size).into()).map_err(CliError::from)
             }
             None | Some("") => match containers.find(name) {
-                Ok(container) => Ok(describe::container(&container).into()),
+                Ok(container) => Ok(describe::container(&container, args.size).into()),
                 Err(ContainerError::NotFound { .. }) => images::document(&engine, name, None),
                 Err(error) => Err(error.into()),
             },
@@ -308,11 +368,13 @@ pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
 
 /// `container inspect`
 pub fn inspect_containers(args: &InspectArgs) -> Result<(), CliError> {
+    args.format.as_deref().map(super::template::of_documents).transpose()?;
     let engine = engine()?;
     let containers = Containers::new(&engine);
     let found: Vec<Container> =
         args.names.iter().map(|name| containers.find(name)).collect::<Result<_, ContainerError>>()?;
-    images::show(&found.iter().map(|one| describe::container(one).into()).collect::<Vec<_>>(), args.format.as_deref())
+    let documents: Vec<images::Document> = found.iter().map(|one| describe::container(one, args.size).into()).collect();
+    images::show(&documents, args.format.as_deref())
 }
 
 #[cfg(test)]
@@ -321,10 +383,10 @@ mod tests {
 
     #[test]
     fn sides_of_a_copy() {
-        assert_eq!(side("c:/a:b"), Side::Container("c", "/a:b"));
-        assert_eq!(side("./c:/a"), Side::Host("./c:/a"));
-        assert_eq!(side("/c:/a"), Side::Host("/c:/a"));
-        assert_eq!(side("-"), Side::Stream);
-        assert_eq!(side("file"), Side::Host("file"));
+        assert_eq!(side(OsStr::new("c:/a:b")), Side::Container("c", "/a:b"));
+        assert_eq!(side(OsStr::new("./c:/a")), Side::Host(OsStr::new("./c:/a")));
+        assert_eq!(side(OsStr::new("/c:/a")), Side::Host(OsStr::new("/c:/a")));
+        assert_eq!(side(OsStr::new("-")), Side::Stream);
+        assert_eq!(side(OsStr::new("file")), Side::Host(OsStr::new("file")));
     }
 }

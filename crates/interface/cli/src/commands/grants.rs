@@ -210,7 +210,9 @@ fn hosts(words: &[String]) -> Result<Vec<(String, String)>, CliError> {
 
 /// `NAME=SOFT[:HARD]`
 fn ulimit(text: &str) -> Result<Ulimit, CliError> {
-    let bad = |why: &str| usage(format!("invalid ulimit {text:?}: {why}; write NAME=SOFT[:HARD]"));
+    let bad = |why: &str| {
+        CliError::bad_flag("--ulimit", text, &format!("invalid ulimit argument: {text}: {why}; write NAME=SOFT[:HARD]"))
+    };
     let (name, limits) = text.split_once('=').ok_or_else(|| bad("no value"))?;
     if !ULIMITS.contains(&name) {
         return Err(bad(&format!("unknown limit; known are {}", ULIMITS.join(", "))));
@@ -226,7 +228,10 @@ fn ulimit(text: &str) -> Result<Ulimit, CliError> {
 
 /// A size such as `64m`, `1.5g`, `1000`; factors are powers of 1024.
 fn size(text: &str) -> Result<i64, CliError> {
-    let bad = || usage(format!("invalid --shm-size {text:?}: write a number and b, k, m or g"));
+    let bad = || {
+        let why = format!("invalid size: '{text}': write a number and b, k, m or g");
+        CliError::bad_flag("--shm-size", text, &why)
+    };
     let lower = text.trim().to_lowercase();
     let end = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
     let (number, unit) = lower.split_at(end);

@@ -34,7 +34,7 @@ pub fn run(args: &HistoryArgs) -> Result<(), CliError> {
         source,
     })?;
     let layers = Layers::new(engine.store());
-    let human = !matches!(args.human.as_str(), "false" | "0" | "f");
+    let human = args.human;
     let mut rows = Vec::new();
     let mut at = 0;
     for step in &config.view.history {
@@ -66,7 +66,7 @@ fn print(args: &HistoryArgs, rows: &[Value]) -> Result<(), CliError> {
         formatted(&args.format, &HEADINGS, rows)?.iter().for_each(|line| result(line));
         return Ok(());
     }
-    let since = if matches!(args.human.as_str(), "false" | "0" | "f") { "CreatedAt" } else { "CreatedSince" };
+    let since = if !args.human { "CreatedAt" } else { "CreatedSince" };
     let heading = if since == "CreatedAt" { "CREATED AT" } else { "CREATED" };
     let mut lines = vec![["IMAGE", heading, "CREATED BY", "SIZE", "COMMENT"].map(str::to_owned).to_vec()];
     for row in rows {

@@ -2,7 +2,7 @@
 
 mod inspect;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crossdock_build::Engine;
 use crossdock_containers::Containers;
@@ -20,7 +20,7 @@ use crossdock_gotemplate::docker_table;
 
 pub use inspect::{Document, document, inspect, show};
 
-const HEADINGS: [(&str, &str); 7] = [
+const HEADINGS: [(&str, &str); 12] = [
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
     ("Digest", "DIGEST"),
@@ -28,6 +28,11 @@ const HEADINGS: [(&str, &str); 7] = [
     ("CreatedSince", "CREATED"),
     ("CreatedAt", "CREATED AT"),
     ("Size", "SIZE"),
+    ("Platforms", "PLATFORMS"),
+    ("Containers", "CONTAINERS"),
+    ("SharedSize", "SHARED SIZE"),
+    ("UniqueSize", "UNIQUE SIZE"),
+    ("VirtualSize", "SIZE"),
 ];
 
 /// `images`
@@ -150,15 +155,20 @@ impl Filters {
     }
 
     fn match_labels(&self, images: &Images, image: &LocalImage) -> bool {
-        let Ok(manifest) = platform_of(images, image, None) else { return false };
-        let raw = images.document("image config", &manifest.manifest.view.config, "");
-        let labels = raw.ok().and_then(|raw| ImageConfig::parse(raw).ok()).map(|config| config.view.config.labels);
-        let labels = labels.unwrap_or_default();
+        let labels = labels_of(images, image);
         self.labels.iter().all(|wanted| match wanted.split_once('=') {
             Some((name, value)) => labels.get(name).is_some_and(|known| known == value),
             None => labels.contains_key(wanted),
         })
     }
+}
+
+/// The labels of the platform that is shown; none when its documents are damaged.
+pub fn labels_of(images: &Images, image: &LocalImage) -> BTreeMap<String, String> {
+    let Ok(manifest) = platform_of(images, image, None) else { return BTreeMap::new() };
+    let raw = images.document("image config", &manifest.manifest.view.config, "");
+    let labels = raw.ok().and_then(|raw| ImageConfig::parse(raw).ok()).map(|config| config.view.config.labels);
+    labels.unwrap_or_default()
 }
 
 /// Docker's patterns: with a tag against name and tag, without one against the name.
@@ -168,7 +178,25 @@ fn name_matches(name: &Reference, pattern: &str) -> bool {
     glob(pattern, &familiar) || tagged.is_some_and(|tagged| glob(pattern, &tagged))
 }
 
-/// `*` and `?` within one part of a path.
+/// What stands behind a `[`: whether a byte fits, and the pattern behind its `]`.
+fn class(pattern: &[u8]) -> Option<(impl Fn(u8) -> bool, &[u8])> {
+    let (negated, pattern) = pattern.strip_prefix(b"^").map_or((false, pattern), |rest| (true, rest));
+    let end = pattern.iter().skip(1).position(|byte| *byte == b']')? + 1;
+    let (members, rest) = (&pattern[..end], &pattern[end + 1..]);
+    let fits = move |byte: u8| {
+        let mut left = members;
+        let mut found = false;
+        while let [first, tail @ ..] = left {
+            let (last, tail) = if let [b'-', last, tail @ ..] = tail { (last, tail) } else { (first, tail) };
+            found |= (*first..=*last).contains(&byte);
+            left = tail;
+        }
+        found != negated
+    };
+    Some((fits, rest))
+}
+
+/// `*`, `?` and `[a-z]` within one part of a path.
 fn glob(pattern: &str, text: &str) -> bool {
     fn from(pattern: &[u8], text: &[u8]) -> bool {
         match pattern.first() {
@@ -177,6 +205,11 @@ fn glob(pattern: &str, text: &str) -> bool {
                 .take_while(|at| !text[..*at].contains(&b'/'))
                 .any(|at| from(&pattern[1..], &text[at..])),
             Some(b'?') => text.first().is_some_and(|byte| *byte != b'/') && from(&pattern[1..], &text[1..]),
+            Some(b'[') => match (class(&pattern[1..]), text.first()) {
+                (Some((fits, rest)), Some(byte)) => *byte != b'/' && fits(*byte) && from(rest, &text[1..]),
+                _ => false,
+            },
+            Some(b'\\') if pattern.len() > 1 => text.first() == pattern.get(1) && from(&pattern[2..], &text[1..]),
             Some(byte) => text.first() == Some(byte) && from(&pattern[1..], &text[1..]),
         }
     }
@@ -357,6 +390,13 @@ mod tests {
             ("busybox:lat*", "busybox:latest", true),
             ("b?sybox", "busybox", true),
             ("busy", "busybox", false),
+            ("a:[12]", "a:1", true),
+            ("a:[12]", "a:3", false),
+            ("a:[^12]", "a:3", true),
+            ("a:[0-9]*", "a:25", true),
+            ("a:[0-9", "a:2", false),
+            ("a[/]b", "a/b", false),
+            ("a:\\[1]", "a:[1]", true),
         ] {
             assert_eq!(glob(pattern, text), wanted, "{pattern} {text}");
         }

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use crossdock_docker::{Answer, CancelCheck, DockerError, Endpoint, EngineApi};
-use crossdock_gotemplate::{Data, Options, Template};
+use crossdock_gotemplate::{Data, Options};
 use serde_json::{Value, json};
 
 use super::install::{PLUGIN_NAME, plugin_dirs};
+use super::template;
 use crate::args::faces::FormatArgs;
-use crate::error::{CliError, result};
+use crate::error::{CliError, whole_result};
 use crate::face::{API_VERSION, BUILDX_VERSION, DOCKER_VERSION, Face, REVISION, Session};
 
 /// `info`
@@ -17,15 +18,13 @@ pub fn info(session: &Session, args: &FormatArgs) -> Result<(), CliError> {
     if let Some(format) = &args.format {
         return formatted(format, &document);
     }
-    result(info_text(&document).trim_end());
-    Ok(())
+    whole_result(info_text(&document).trim_end())
 }
 
 /// `version`
 pub fn version(session: &Session, args: &FormatArgs) -> Result<(), CliError> {
     if session.face == Face::Own && args.format.is_none() {
-        result(&format!("crossdock {}", env!("CARGO_PKG_VERSION")));
-        return Ok(());
+        return whole_result(&format!("crossdock {}", env!("CARGO_PKG_VERSION")));
     }
     let document = version_document(session)?;
     if let Some(format) = &args.format {
@@ -51,20 +50,17 @@ pub fn version(session: &Session, args: &FormatArgs) -> Result<(), CliError> {
     if let Some(engine) = engine_line(&document["Engine"]) {
         let _ = writeln!(text, "{engine}");
     }
-    result(text.trim_end());
-    Ok(())
+    whole_result(text.trim_end())
 }
 
 /// `json`, or a Go template; a document a line.
 fn formatted(format: &str, document: &Value) -> Result<(), CliError> {
     if format == "json" {
-        result(&document.to_string());
-        return Ok(());
+        return whole_result(&document.to_string());
     }
-    let template = Template::parse(format).map_err(|error| CliError::Usage(error.to_string()))?;
+    let template = template::of_documents(format)?;
     let text = template.render(&Data::from(document), &Options::default());
-    result(&text.map_err(|error| CliError::Usage(error.to_string()))?);
-    Ok(())
+    whole_result(&text.map_err(|error| CliError::Usage(error.to_string()))?)
 }
 
 fn version_document(session: &Session) -> Result<Value, CliError> {

@@ -48,11 +48,9 @@ pub fn login(args: &LoginArgs) -> Result<(), CliError> {
 pub fn logout(args: &LogoutArgs) -> Result<(), CliError> {
     let server = args.server.as_deref().map(str::trim).unwrap_or_default();
     let credentials = Credentials::from_environment();
-    if credentials.forget(server)? {
-        result(&format!("Removing login credentials for {}", shown_key(server)));
-    } else {
-        result(&format!("Not logged in to {}", shown_key(server)));
-    }
+    // As the original, also where there are none: scripts log out of what they may never have logged in to.
+    credentials.forget(server)?;
+    result(&format!("Removing login credentials for {}", shown_key(server)));
     Ok(())
 }
 
@@ -115,10 +113,10 @@ fn ask(args: &LoginArgs, client: &Client, server: &str) -> Result<(String, Strin
 
 fn checked(user: &str, password: String) -> Result<(String, String), CliError> {
     if user.trim().is_empty() {
-        return Err(CliError::Usage("Error: Non-null Username Required".to_owned()));
+        return Err(CliError::Usage("username is required".to_owned()));
     }
     if password.is_empty() {
-        return Err(CliError::Usage("Error: Password Required".to_owned()));
+        return Err(CliError::Usage("password is required".to_owned()));
     }
     Ok((user.trim().to_owned(), password))
 }

@@ -17,6 +17,7 @@ pub mod load_engine;
 pub mod login;
 pub mod manifest;
 pub mod plugin;
+pub mod prune;
 pub mod registry;
 pub mod run;
 pub mod store;
@@ -26,6 +27,7 @@ pub mod verify;
 mod emulator_image;
 mod helper_images;
 mod interrupt;
+mod moment;
 mod table;
 pub mod template;
 

@@ -83,7 +83,7 @@ fn make(engine: &Engine, args: &RunArgs) -> Result<Container, CliError> {
     let chosen = engine.choose_to_run(&image, read.request.platform.as_ref())?;
     let lease = engine.store().lease()?;
     let prepared = shown(true, |progress| engine.prepare(&chosen, &lease, progress))?;
-    if args.platform.is_none() && !Platform::host().serves(&prepared.platform) {
+    if args.platform.as_deref().unwrap_or_default().is_empty() && !Platform::host().serves(&prepared.platform) {
         say(&format!(
             "WARNING: The requested image's platform ({}) does not match the detected host platform ({}) and no specific platform was requested",
             prepared.platform,

@@ -1,8 +1,9 @@
 //! In: rows of words. Out: columns as Docker prints them. Never: a line cut.
 
-use crossdock_gotemplate::docker_table;
+use crossdock_gotemplate::{Data, docker_table};
 use serde_json::Value;
 
+use super::template::render;
 use crate::error::CliError;
 
 /// Lines with every column as wide as its longest word, three blanks between columns, none at the end.
@@ -25,21 +26,37 @@ pub fn lines(rows: &[Vec<String>]) -> Vec<String> {
 
 /// Rows as `--format` wants them: each by the template, or as JSON; `table TEMPLATE` with a heading of the fields' names.
 pub fn formatted(format: &str, headings: &[(&str, &str)], rows: &[Value]) -> Result<Vec<String>, CliError> {
+    formatted_with(format, headings, rows, &|data, _| data)
+}
+
+/// The same; `extend` gives each row what templates know beside its fields, and the headings (`None`) the same.
+pub fn formatted_with(
+    format: &str,
+    headings: &[(&str, &str)],
+    rows: &[Value],
+    extend: &dyn Fn(Data, Option<usize>) -> Data,
+) -> Result<Vec<String>, CliError> {
     if format == "json" {
-        return rows.iter().map(|row| template_of("{{json .}}", row)).collect();
+        return rows.iter().map(|row| render("{{json .}}", &Data::from(row))).collect();
     }
-    let Some(template) = format.strip_prefix("table ") else {
-        return rows.iter().map(|row| template_of(format, row)).collect();
-    };
-    let template = template.replace("\\t", "\t");
     let words: serde_json::Map<String, Value> =
         headings.iter().map(|(field, heading)| ((*field).to_owned(), Value::from(*heading))).collect();
-    let cells = |value: &Value| -> Result<Vec<String>, CliError> {
-        Ok(template_of(&template, value)?.split('\t').map(str::to_owned).collect())
+    let words = extend(Data::from(&Value::Object(words)), None);
+    let rows = rows.iter().enumerate().map(|(at, row)| extend(Data::from(row), Some(at)));
+    let Some(template) = format.strip_prefix("table ") else {
+        if rows.len() == 0 {
+            // Without rows, too, what is wrong with the template is said.
+            render(format, &words)?;
+        }
+        return rows.map(|row| render(format, &row)).collect();
     };
-    let mut lines = vec![cells(&Value::Object(words))?];
+    let template = template.replace("\\t", "\t");
+    let cells = |data: &Data| -> Result<Vec<String>, CliError> {
+        Ok(render(&template, data)?.split('\t').map(str::to_owned).collect())
+    };
+    let mut lines = vec![cells(&words)?];
     for row in rows {
-        lines.push(cells(row)?);
+        lines.push(cells(&row)?);
     }
     Ok(docker_table(&lines))
 }
@@ -105,11 +122,6 @@ pub fn size_of(bytes: u64, digits: i32) -> String {
     let text = format!("{value:.*}", usize::try_from(digits - before).unwrap_or(0));
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     format!("{text}{}", UNITS[unit])
-}
-
-/// A Go template over a value.
-fn template_of(template: &str, value: &Value) -> Result<String, CliError> {
-    super::template::render(template, value)
 }
 
 #[cfg(test)]

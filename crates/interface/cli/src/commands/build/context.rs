@@ -19,6 +19,7 @@ use crossdock_registry::{Client, DownloadRequest, Piece};
 use super::named;
 use crate::args::build::BuildArgs;
 use crate::error::CliError;
+use crate::face::Face;
 
 /// The name looked for when none is given, and of one that comes without a name.
 const DOCKERFILE: &str = "Dockerfile";
@@ -55,9 +56,8 @@ pub(super) fn failed(text: impl std::fmt::Display) -> CliError {
 ///
 /// # Errors
 /// When there is nothing to build from.
-pub fn inputs(args: &BuildArgs) -> Result<Inputs, CliError> {
-    let usage = "'crossdock build' requires 1 argument\n\nUsage:  crossdock build [OPTIONS] PATH | URL | -\n\nRun 'crossdock build --help' for more information";
-    let path = args.path.as_deref().ok_or_else(|| CliError::Usage(usage.to_owned()))?;
+pub fn inputs(face: Face, args: &BuildArgs) -> Result<Inputs, CliError> {
+    let path = args.path.as_deref().ok_or_else(|| no_path(face))?;
     let file = args.file.as_deref();
     let mut inputs =
         Inputs { filename: file.unwrap_or(DOCKERFILE).to_owned(), shown: shown(path, file), ..Inputs::default() };
@@ -75,6 +75,17 @@ pub fn inputs(args: &BuildArgs) -> Result<Inputs, CliError> {
     }
     named::add(&args.build_contexts, &mut inputs)?;
     Ok(inputs)
+}
+
+/// Behind Docker's client it is always the plugin that builds.
+fn no_path(face: Face) -> CliError {
+    let (program, command) = match face {
+        Face::Own => ("", "crossdock build"),
+        Face::Plugin | Face::Docker => ("docker: ", "docker buildx build"),
+    };
+    CliError::Usage(format!(
+        "{program}'{command}' requires 1 argument\n\nUsage:  {command} [OPTIONS] PATH | URL | -\n\nRun '{command} --help' for more information"
+    ))
 }
 
 fn shown(path: &str, file: Option<&str>) -> String {

@@ -25,11 +25,12 @@ use crate::progress::{Builder, Display, Mode};
 
 /// `build`
 pub fn run(session: &Session, args: &BuildArgs) -> Result<(), CliError> {
+    let args = &args.clone().without_empty();
     check_flags(args)?;
     environment::check(session)?;
     let mode = mode(args)?;
     let grants = Grants::of(args)?;
-    let inputs = context::inputs(args)?;
+    let inputs = context::inputs(session.face, args)?;
     let request = request::request(session, args, &grants, &inputs)?;
     let chosen = super::builders::for_build(session, args.builder.as_deref())?;
     let builder = Builder { name: chosen.name.clone(), driver: chosen.driver_shown().to_owned() };

@@ -45,10 +45,10 @@ pub fn request(
     options.local_dockerfile = inputs.local_dockerfile;
     options.named_contexts.clone_from(&inputs.named);
     options.target.clone_from(&args.target);
-    options.build_args = build_args(&args.build_args);
+    options.build_args = build_args(&args.build_args)?;
     warn_of_automatic(&options.build_args);
     environment::add_proxies(session, &mut options.build_args);
-    options.labels = pairs("--label", &args.labels)?;
+    options.labels = labels(&args.labels)?;
     options.no_cache = no_cache(args)?;
     options.resolve_mode = if args.pull { ResolveMode::Pull } else { ResolveMode::Default };
     options.shared_key_hint.clone_from(&inputs.shared_key);
@@ -100,12 +100,13 @@ fn wanted_platforms(args: &BuildArgs) -> Result<Vec<Platform>, CliError> {
 }
 
 /// `NAME=value`, or `NAME` from the environment (left out when it is not set there); SOURCE_DATE_EPOCH comes along.
-fn build_args(words: &[String]) -> BTreeMap<String, String> {
+fn build_args(words: &[String]) -> Result<BTreeMap<String, String>, CliError> {
     let mut map = BTreeMap::new();
     if let Ok(epoch) = std::env::var("SOURCE_DATE_EPOCH") {
         map.insert("SOURCE_DATE_EPOCH".to_owned(), epoch);
     }
     for word in words {
+        check_key(word)?;
         match word.split_once('=') {
             Some((name, value)) => drop(map.insert(name.to_owned(), value.to_owned())),
             None => {
@@ -115,7 +116,7 @@ fn build_args(words: &[String]) -> BTreeMap<String, String> {
             }
         }
     }
-    map
+    Ok(map)
 }
 
 /// An argument that tells the platform to steps can be given another value, but then it tells them something else.
@@ -127,14 +128,19 @@ fn warn_of_automatic(given: &BTreeMap<String, String>) {
     }
 }
 
-fn pairs(flag: &str, words: &[String]) -> Result<BTreeMap<String, String>, CliError> {
+fn labels(words: &[String]) -> Result<BTreeMap<String, String>, CliError> {
     let mut map = BTreeMap::new();
     for word in words {
+        check_key(word)?;
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
-        if key.is_empty() {
-            return Err(CliError::Usage(format!("{flag} {word:?}: expected KEY=VALUE")));
-        }
         map.insert(key.to_owned(), value.to_owned());
     }
     Ok(map)
+}
+
+fn check_key(word: &str) -> Result<(), CliError> {
+    match word.split('=').next() {
+        Some("") => Err(CliError::Usage(format!("invalid key-value pair {word:?}: empty key"))),
+        _ => Ok(()),
+    }
 }

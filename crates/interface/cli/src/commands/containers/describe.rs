@@ -11,8 +11,8 @@ use super::ps::status_word;
 /// What Docker writes for a time that was not.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
-/// The document of a container.
-pub fn container(container: &Container) -> Value {
+/// The document of a container; `with_size`: with the bytes it has written.
+pub fn container(container: &Container, with_size: bool) -> Value {
     let (config, state) = (&container.config, &container.state);
     let time = |time: Option<Timestamp>| time.map_or_else(|| NEVER.to_owned(), |time| time.to_string());
     let request = &config.request;
@@ -28,7 +28,7 @@ pub fn container(container: &Container) -> Value {
             json!({ "Type": kind, "Source": source, "Destination": mount.dest, "Mode": "", "RW": !mount.readonly })
         })
         .collect();
-    json!({
+    let mut document = json!({
         "Id": config.id,
         "Created": config.created.to_string(),
         "Path": config.command.first(),
@@ -74,5 +74,9 @@ pub fn container(container: &Container) -> Value {
             "Labels": config.labels,
         },
         "ImageManifestDescriptor": config.image.manifest,
-    })
+    });
+    if with_size {
+        document["SizeRw"] = container.written_bytes().into();
+    }
+    document
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::platform_of;
 use crate::args::images::InspectArgs;
-use crate::commands::engine;
+use crate::commands::{engine, template};
 use crate::error::{CliError, all, result};
 
 /// What is said of one object. Docker's client tries a template on its own types first, where every field exists, and then on
@@ -42,6 +42,7 @@ impl Document {
 
 /// `image inspect NAME…`
 pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
+    args.format.as_deref().map(template::of_documents).transpose()?;
     let engine = engine()?;
     let platform = args.platform.as_deref().map(str::parse::<Platform>).transpose()?;
     let (mut documents, mut failures) = (Vec::new(), Vec::new());
@@ -72,7 +73,7 @@ pub fn show(documents: &[Document], format: Option<&str>) -> Result<(), CliError
         return Ok(());
     }
     let wrong = |error| CliError::Usage(format!("template parsing error: {error}"));
-    let template = Template::parse(format).map_err(wrong)?;
+    let template = template::of_documents(format)?;
     if documents.is_empty() {
         result("");
     }

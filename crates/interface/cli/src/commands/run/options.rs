@@ -50,7 +50,13 @@ pub struct Options {
 pub fn read(args: &RunArgs, is_root: bool) -> Result<Options, CliError> {
     let mut warnings = refused(args)?;
     let default = std::env::var("DOCKER_DEFAULT_PLATFORM").ok().filter(|text| !text.is_empty());
-    let platform = args.platform.clone().or(default).map(|text| text.parse::<Platform>()).transpose()?;
+    let platform = args
+        .platform
+        .clone()
+        .filter(|text| !text.is_empty())
+        .or(default)
+        .map(|text| text.parse::<Platform>())
+        .transpose()?;
     let network = network(&args.network, &mut warnings)?;
     if !args.publish.is_empty() {
         for port in &args.publish {
