@@ -116,6 +116,45 @@ streams() {
   check "-t without a terminal outside" plain "$(tr -d '\r' <<<"$OUT")"
 }
 
+# signalled SIGNALS ARGS...: run ARGS, to whose client the signals are sent once the program said "up"; leaves RC, OUT, ERR.
+signalled() {
+  local signals=$1 pid one
+  shift
+  LAST="crossdock run $*, then kill -$signals"
+  (cd "$T" && exec "${C[@]}" run "$@") </dev/null >"$WORK/out" 2>"$WORK/err" &
+  pid=$!
+  until_true 30 grep -q up "$WORK/out" || true
+  for one in $signals; do
+    kill "-$one" "$pid" 2>/dev/null || true
+    sleep 0.3
+  done
+  RC=0
+  wait "$pid" 2>/dev/null || RC=$?
+  OUT=$(cat "$WORK/out")
+  ERR=$(cat "$WORK/err")
+}
+
+# What the client is told without a terminal is for the program.
+signals() {
+  x ps -aq
+  local line known=$OUT traps='trap "echo T; exit 5" TERM; trap "exit 6" INT; trap "exit 7" HUP; trap "exit 8" USR1; trap "exit 9" QUIT; echo up; while :; do sleep 0.1; done'
+  for line in TERM=5 INT=6 HUP=7 USR1=8 QUIT=9; do
+    signalled "${line%=*}" --rm busybox sh -c "$traps"
+    check "${line%=*} reaches the program" "${line#*=}" "$RC"
+  done
+  signalled TERM --rm --name hears busybox sh -c "$traps"
+  check "and what it says is seen" "up T" "$(tr '\n' ' ' <<<"$OUT" | sed 's/ $//')"
+  signalled TERM --rm busybox sh -c 'echo up; exec sleep 100'
+  check "without a trap it ends of it" 143 "$RC"
+  signalled "INT INT INT" --rm --name deaf busybox sh -c 'trap "" INT; echo up; sleep 100 & wait'
+  check "a program that does not listen ends with the third Ctrl-C" 1 "$RC"
+  check_has "which is said" 'got 3 SIGTERM/SIGINTs, forcefully exiting' "$ERR"
+  signalled TERM --rm --sig-proxy=false busybox sh -c "$traps"
+  check "--sig-proxy=false: the program is ended" "130 up" "$RC $OUT"
+  x ps -aq
+  check "no container stays" "$known" "$OUT"
+}
+
 # terminal ARGS...: crossdock at a terminal of 77 columns and 33 lines; leaves what it showed in TYPED. TYPE is typed in.
 terminal() {
   LAST="crossdock $* (at a terminal)"
@@ -135,6 +174,7 @@ scenario() {
   users
   volumes
   streams
+  signals
   check_store "after all runs"
   nothing_left "run"
 }

@@ -102,11 +102,14 @@ background() {
   x rm orphan
   ok "rm"
 
-  x run -d --rm --name short busybox sleep 0.3
+  x run -d --rm --name short busybox sh -c 'sleep 0.5; exit 3'
   ok "run -d --rm"
   x wait short
-  check_true "wait ends with it" test "$RC" = 0
+  check "wait gives the exit code of what is removed with its end" "0 3" "$RC $OUT"
   check_true "--rm removes it" until_true 10 test -z "$(status_of short)"
+  x run -d --rm --name killed busybox sleep 100
+  x rm -f killed
+  check "rm -f of one that is removed with its end" "0 killed" "$RC $OUT"
   x run -d busybox no-such-program
   check "run -d of nothing" 127 "$RC"
   check_has "run -d of nothing says why" 'not found in $PATH' "$ERR"

@@ -2,6 +2,8 @@
 
 use clap::{ArgAction, Args};
 
+use super::build::parse_flag;
+
 /// `run`, `create`
 #[derive(Debug, Args)]
 // `-h` is the container's host name, as with Docker.
@@ -145,7 +147,8 @@ pub struct RunArgs {
     pub link: Vec<String>,
     #[arg(short, long, hide = true)]
     pub attach: Vec<String>,
-    #[arg(long, hide = true)]
+    /// Pass signals on to the process, when it has no terminal
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = true, hide_default_value = true, value_name = "BOOL", value_parser = parse_flag, action = ArgAction::Set)]
     pub sig_proxy: bool,
     #[arg(long, hide = true)]
     pub no_healthcheck: bool,

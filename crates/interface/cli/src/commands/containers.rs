@@ -40,7 +40,8 @@ pub fn start(args: &StartArgs) -> Result<(), CliError> {
             return Err(CliError::Usage("you cannot start and attach multiple containers at once".to_owned()));
         };
         let container = containers.find(name)?;
-        let code = attach::foreground(&engine, &container, args.interactive || container.config.interactive)?;
+        let interactive = args.interactive || container.config.interactive;
+        let code = attach::foreground(&engine, &container, attach::Taking { interactive, sig_proxy: true })?;
         return match code {
             0 => Ok(()),
             code => Err(CliError::Exited(u8::try_from(code).unwrap_or(255))),
@@ -133,9 +134,10 @@ pub fn wait(args: &WaitArgs) -> Result<(), CliError> {
     let containers = Containers::new(&engine);
     each(&args.names, |name| {
         let container = containers.find(name)?;
+        let mut waiting = container.waiting()?;
         loop {
             // In pieces, so that Ctrl-C ends the wait.
-            if let Some(state) = container.wait(Some(Duration::from_millis(500)))? {
+            if let Some(state) = waiting.wait(Some(Duration::from_millis(500)))? {
                 result(&state.exit_code.to_string());
                 return Ok(());
             }

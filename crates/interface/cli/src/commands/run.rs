@@ -11,6 +11,7 @@ use crossdock_containers::{Container, ContainerConfig, Containers};
 use crossdock_image::{ImageKind, LocalImage};
 use crossdock_oci::{Platform, Reference, Timestamp};
 
+use self::attach::Taking;
 use super::engine;
 use super::transfer::{self, shown};
 use crate::args::run::RunArgs;
@@ -50,7 +51,8 @@ fn start(args: &RunArgs) -> Result<i32, CliError> {
         result(&container.config.id);
         return Ok(0);
     }
-    let outcome = attach::foreground(&engine, &container, args.interactive);
+    let taking = Taking { interactive: args.interactive, sig_proxy: args.sig_proxy };
+    let outcome = attach::foreground(&engine, &container, taking);
     if outcome.is_err() && args.rm && !engine.is_cancelled() {
         // It did not start: nobody wants to see it again.
         let _ = Containers::new(&engine).remove(&container, true);

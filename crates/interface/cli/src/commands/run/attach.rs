@@ -10,14 +10,28 @@ use crossdock_executor::keeper::ExecStdio;
 use crossdock_executor::sandbox::TerminalSize;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
+use super::super::interrupt;
 use super::super::transfer::shown;
 use crate::error::CliError;
 
 /// How often the caller's terminal is measured.
 const SIZE_POLL: std::time::Duration = std::time::Duration::from_millis(200);
 
+/// Exit code of a client that had to be told three times, as Docker's.
+const INSISTED: u8 = 1;
+
+/// How the caller takes part in a container.
+#[derive(Debug, Clone, Copy)]
+pub struct Taking {
+    /// It gets the caller's input.
+    pub interactive: bool,
+    /// It hears the signals the caller gets, when it has no terminal.
+    pub sig_proxy: bool,
+}
+
 /// Runs a container in the foreground; gives its exit code.
-pub fn foreground(engine: &Engine, container: &Container, interactive: bool) -> Result<i32, CliError> {
+pub fn foreground(engine: &Engine, container: &Container, taking: Taking) -> Result<i32, CliError> {
+    let interactive = taking.interactive;
     let containers = Containers::new(engine);
     let logger = match container.config.auto_remove {
         // Nobody can ask for the log of what is gone.
@@ -26,12 +40,20 @@ pub fn foreground(engine: &Engine, container: &Container, interactive: bool) -> 
     };
     let code = if container.config.request.terminal.is_some() {
         let size = Some(terminal_size());
-        let live = shown(true, |progress| containers.start(container, ExecStdio::default(), size, progress))?;
+        let live = shown(true, |progress| containers.start(container, ExecStdio::default(), size, progress, &|| {}))?;
         with_terminal(live, interactive, logger)?
     } else {
         let mut stdio = inherited_stdio(interactive)?;
         let pipes = logger.as_ref().map(|_| tee(&mut stdio)).transpose()?;
-        let live = shown(true, |progress| containers.start(container, stdio, None, progress))?;
+        let about_to_run = || {
+            if taking.sig_proxy {
+                interrupt::keep();
+            }
+        };
+        let live = shown(true, |progress| containers.start(container, stdio, None, progress, &about_to_run))?;
+        if taking.sig_proxy {
+            interrupt::hear(&live.running());
+        }
         let pumps: Vec<Pump> = match (pipes, logger) {
             (Some([out, err]), Some(logger)) => vec![
                 Pump::start(out, "stdout", Some(Arc::clone(&logger)), Some(Box::new(std::io::stdout()))),
@@ -41,6 +63,9 @@ pub fn foreground(engine: &Engine, container: &Container, interactive: bool) -> 
         };
         live.wait(|| pumps.into_iter().for_each(Pump::join))?
     };
+    if interrupt::insisted() {
+        return Err(CliError::Exited(INSISTED));
+    }
     if engine.is_cancelled() {
         return Err(CliError::Cancelled);
     }
