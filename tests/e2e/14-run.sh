@@ -36,6 +36,16 @@ settings() {
   check "--entrypoint" "one two" "$OUT"
   x run --hostname here busybox hostname
   check "--hostname" here "$OUT"
+  x run --hostname foo.bar busybox sh -c 'cat /etc/hostname; echo $HOSTNAME'
+  check "/etc/hostname and HOSTNAME" "foo.bar foo.bar" "$(tr '\n' ' ' <<<"$OUT" | sed 's/ $//')"
+  x run --cidfile named busybox sh -c 'echo $HOSTNAME; cat /etc/hostname'
+  check "without a name both are the ID" "$(cut -c1-12 "$T/named") $(cut -c1-12 "$T/named")" "$(tr '\n' ' ' <<<"$OUT" | sed 's/ $//')"
+  dockerfile "$T/nameless" 'FROM busybox' 'RUN test -z "$(env | grep ^HOSTNAME)" && test ! -e /etc/hostname'
+  x build nameless
+  ok "steps of a build have neither"
+  x run -w rel busybox pwd
+  fails "-w of a relative path" "the working directory 'rel' is invalid, it needs to be an absolute path"
+  check "-w of a relative path: exit 125" 125 "$RC"
   x run --network none busybox sh -c 'ls /sys/class/net; cat /proc/net/dev | grep -c :'
   ok "--network none"
   check_hasnt "--network none has no interface but lo" eth "$OUT"
@@ -85,6 +95,23 @@ volumes() {
   check "-v of one file" "from outside" "$OUT"
   x run -v "$T/nowhere:/data" busybox true
   fails "-v of nothing" nowhere
+  x run -v /etc -v /only/inside busybox sh -c 'touch /only/inside/f; ls /etc/passwd /only/inside'
+  check "-v of the container's path alone: a directory, with what the image has there" "/etc/passwd /only/inside: f" "$(tr -s '\n' ' ' <<<"$OUT" | sed 's/ $//')"
+  x run --read-only -v /only/inside busybox sh -c 'echo x > /only/inside/f && cat /only/inside/f; touch /no'
+  check "which can be written to in a read-only root" "x 1" "$OUT $RC"
+  x run -v / busybox true
+  fails "-v of the root" "can't be '/'"
+  x run --tmpfs /t:mode=700,size=1m,exec busybox sh -c 'stat -c %a /t; grep " /t " /proc/mounts'
+  check_match "--tmpfs: mode" '^700$' "$OUT"
+  check_match "--tmpfs: size, exec" ' rw,nosuid,nodev,relatime,size=1024k,mode=700' "$OUT"
+  x run --tmpfs /t busybox grep ' /t ' /proc/mounts
+  check_match "--tmpfs: what is forbidden by default" ' rw,nosuid,nodev,noexec,relatime' "$OUT"
+  x run --tmpfs /root busybox stat -c %a /root
+  check "--tmpfs over a directory has its mode" 700 "$OUT"
+  x run --mount type=tmpfs,target=/t,tmpfs-mode=0711 busybox stat -c %a /t
+  check "--mount type=tmpfs,…,tmpfs-mode" 711 "$OUT"
+  x run --tmpfs /t:what busybox true
+  fails "--tmpfs with an unknown option" 'invalid tmpfs option "what"'
   x run busybox sh -c 'echo gone > /gone'
   x run busybox cat /gone
   check "what a run writes is thrown away" 1 "$RC"
@@ -112,6 +139,16 @@ streams() {
   check_match "-it: what is typed is run" '^typed-42' "$TYPED"
   check_match "-it: the exit code" '^exit 3' "$TYPED"
   check_match "the caller's terminal is as it was" '^echo on' "$TYPED"
+  x run -a stdout busybox sh -c 'echo out; echo err >&2'
+  check "-a stdout" "out " "$OUT $ERR"
+  x run --rm -a STDERR busybox sh -c 'echo out; echo err >&2'
+  check "-a stderr" " err" "$OUT $ERR"
+  x run -a bogus busybox true
+  fails "-a of no stream" 'valid streams are STDIN, STDOUT and STDERR'
+  x run -it busybox true
+  check "-it without a terminal" "1 the input device is not a TTY" "$RC $ERR"
+  x run -d -a stdout busybox true
+  check "-d -a" "1 conflicting options: cannot specify both --attach and --detach" "$RC $ERR"
   x run -t busybox echo plain
   check "-t without a terminal outside" plain "$(tr -d '\r' <<<"$OUT")"
 }
@@ -121,6 +158,7 @@ signalled() {
   local signals=$1 pid one
   shift
   LAST="crossdock run $*, then kill -$signals"
+  : > "$WORK/out"
   (cd "$T" && exec "${C[@]}" run "$@") </dev/null >"$WORK/out" 2>"$WORK/err" &
   pid=$!
   until_true 30 grep -q up "$WORK/out" || true

@@ -68,6 +68,9 @@ impl Place {
     }
 }
 
+/// The bits of a mode that chmod sets.
+const MODE_MASK: u32 = 0o7777;
+
 /// Makes one mount of the plan.
 pub(super) fn perform(planned: &Planned, spec: &ExecSpec, root: &mut Root, place: &Place) -> Result<(), ExecutorError> {
     let fail = |error: io::Error| ExecutorError::io("mount", &planned.dest, &error);
@@ -76,6 +79,19 @@ pub(super) fn perform(planned: &Planned, spec: &ExecSpec, root: &mut Root, place
             let target = root.find_or_make(&planned.dest, Kind::Directory).map_err(fail)?;
             fresh(kind, &target, *flags, options, otherwise.as_deref())
                 .map_err(|error| refused(kind, &planned.dest, error))
+        }
+        What::Memory { flags, options } => {
+            let found = root.find(&planned.dest).map_err(fail)?;
+            let own = found.map(|found| rustix::fs::fstat(&found)).transpose().map_err(|error| fail(error.into()))?;
+            let target = root.find_or_make(&planned.dest, Kind::Directory).map_err(fail)?;
+            // A directory that is there lends its mode, as with runc.
+            let options = match own {
+                Some(own) if !options.contains("mode=") => {
+                    format!("mode={:o},{options}", own.st_mode & MODE_MASK)
+                }
+                _ => options.clone(),
+            };
+            fresh("tmpfs", &target, *flags, options.trim_end_matches(','), None).map_err(|error| fail(error.into()))
         }
         What::Sys { readonly } => {
             let target = root.find_or_make(&planned.dest, Kind::Directory).map_err(fail)?;
@@ -115,6 +131,16 @@ pub(super) fn perform(planned: &Planned, spec: &ExecSpec, root: &mut Root, place
             tighten(root, &planned.dest, flags, true)
         }
     }
+}
+
+/// Makes directories that can be written to in a root that is about to be read-only: mounts of their own.
+pub(super) fn keep_writable(directories: &[String], root: &mut Root) -> Result<(), ExecutorError> {
+    for directory in directories {
+        let fail = |error: io::Error| ExecutorError::io("make directory", directory, &error);
+        let target = root.find_or_make(directory, Kind::Directory).map_err(fail)?;
+        mount_bind_recursive(descriptor_path(&target), descriptor_path(&target)).map_err(|error| fail(error.into()))?;
+    }
+    Ok(())
 }
 
 /// Shows a followed step its emulators, beneath a /dev that is in memory.
@@ -180,7 +206,7 @@ fn user_source(spec: &ExecSpec, index: usize, place: &Place) -> Result<OwnedFd, 
             )
             .map_err(fail)
         }
-        MountSource::Tmpfs { .. } | MountSource::File { .. } => {
+        MountSource::Tmpfs { .. } | MountSource::Memory { .. } | MountSource::File { .. } => {
             Err(ExecutorError::BadStep { what: "a mount without a source was planned as one with".to_owned() })
         }
     }

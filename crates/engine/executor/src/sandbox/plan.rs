@@ -38,6 +38,8 @@ pub(super) struct Planned {
 pub(super) enum What {
     /// A fresh kernel file system: type, flags, options; and the options to try when the kernel refuses those.
     Fresh { kind: &'static str, flags: MountFlags, options: String, otherwise: Option<String> },
+    /// A tmpfs as a user described it.
+    Memory { flags: MountFlags, options: String },
     /// A fresh sysfs, or the host's where a user namespace may not have one.
     Sys { readonly: bool },
     /// /dev with its nodes and links.
@@ -84,6 +86,15 @@ pub(super) fn plan(spec: &ExecSpec) -> Vec<Planned> {
                 let size = if *size_bytes == 0 { String::new() } else { format!("size={size_bytes},") };
                 let flags = NO_SUID_DEV_EXEC | if mount.readonly { MountFlags::RDONLY } else { MountFlags::empty() };
                 What::Fresh { kind: "tmpfs", flags, options: format!("{size}mode=1777"), otherwise: None }
+            }
+            MountSource::Memory { options, suid, dev, exec } => {
+                let mut flags = NO_SUID_DEV_EXEC;
+                flags.set(MountFlags::RDONLY, mount.readonly);
+                flags.set(MountFlags::NOSUID, !suid);
+                // Nothing opens a device inside a sandbox, see `devices.rs`.
+                flags.set(MountFlags::NODEV, !dev || spec.security == Security::Sandbox);
+                flags.set(MountFlags::NOEXEC, !exec);
+                What::Memory { flags, options: options.clone() }
             }
             MountSource::File { .. } => What::OwnFile { name: file_name(index), readonly: mount.readonly },
             MountSource::Host(_) | MountSource::Tree { .. } => What::User { index, readonly: mount.readonly },
@@ -147,6 +158,26 @@ mod tests {
         assert!(!writable(&spec));
         spec.security = Security::Insecure;
         assert!(writable(&spec));
+    }
+
+    #[test]
+    fn a_users_tmpfs_forbids_what_he_does_not_allow() {
+        let memory = |exec, dev| SandboxMount {
+            dest: "/t".to_owned(),
+            readonly: false,
+            source: MountSource::Memory { options: "mode=700".to_owned(), suid: false, dev, exec },
+        };
+        let flags = |spec: &ExecSpec| {
+            plan(spec).into_iter().find_map(|mount| match mount.what {
+                What::Memory { flags, options } if options == "mode=700" => Some(flags),
+                _ => None,
+            })
+        };
+        assert_eq!(flags(&spec(vec![memory(false, false)])), Some(NO_SUID_DEV_EXEC));
+        let mut allowed = spec(vec![memory(true, true)]);
+        assert_eq!(flags(&allowed), Some(MountFlags::NOSUID | MountFlags::NODEV));
+        allowed.security = Security::Insecure;
+        assert_eq!(flags(&allowed), Some(MountFlags::NOSUID));
     }
 
     #[test]

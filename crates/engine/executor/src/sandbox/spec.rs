@@ -25,7 +25,7 @@ pub struct ExecSpec {
     pub env: Vec<String>,
     /// Absolute; made when missing. Empty means `/`.
     pub cwd: String,
-    /// Absolute; made when missing: the volumes of an image.
+    /// Absolute; made when missing, and written to also where the root is not: the volumes of an image.
     pub directories: Vec<String>,
     /// `name|uid[:group|gid]`, looked up inside the root; empty means root.
     pub user: String,
@@ -124,6 +124,8 @@ pub enum MountSource {
     Tree { root: RootSpec, selector: String },
     /// Empty, in memory. `size_bytes` 0 is the kernel's default.
     Tmpfs { size_bytes: u64 },
+    /// The same in a user's own words: the kernel's options (`mode=700,size=50%`), and what is not forbidden there.
+    Memory { options: String, suid: bool, dev: bool, exec: bool },
     /// A file in memory: a secret.
     File { data: Vec<u8>, uid: u32, gid: u32, mode: u32 },
 }

@@ -95,7 +95,7 @@ fn prepare(spec: &ExecSpec, place: &Place, context: &Context) -> Result<(), Exec
                 rustix::fs::chown(place.file(&name), Some(uid), Some(gid))
                     .map_err(|error| fail(&wanted.dest, error.into()))?;
             }
-            MountSource::Host(_) | MountSource::Tmpfs { .. } => {}
+            MountSource::Host(_) | MountSource::Tmpfs { .. } | MountSource::Memory { .. } => {}
         }
     }
     Ok(())

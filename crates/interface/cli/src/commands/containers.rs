@@ -1,13 +1,14 @@
 //! In: `create`, `start`, `stop`, `ps`, `cp`, `rm`, `logs`, `wait`, `inspect`. Out: containers made, run, shown, removed, in Docker's words. Never: a container that belongs to another state directory.
 
 mod describe;
+mod merged;
 mod ps;
 
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use crossdock_containers::{Container, ContainerError, Containers, LogReader, copy_in, copy_out};
+use crossdock_containers::{ContainerError, Containers, LogReader, copy_in, copy_out};
 use serde_json::Value;
 
 use super::run::{attach, detach, options};
@@ -18,6 +19,7 @@ use crate::args::containers::{
 };
 use crate::args::run::RunArgs;
 use crate::error::{CliError, result, say};
+use crate::face::Session;
 
 /// Seconds a container has to end.
 const STOP_TIMEOUT_S: u64 = 10;
@@ -27,8 +29,8 @@ const STOP_SIGNAL: i32 = 15;
 const POLL: Duration = Duration::from_millis(50);
 
 /// `create`
-pub fn create(args: &RunArgs) -> Result<(), CliError> {
-    super::run::create(args)
+pub fn create(session: &Session, args: &RunArgs) -> Result<(), CliError> {
+    super::run::create(session, args)
 }
 
 /// `start`
@@ -41,7 +43,11 @@ pub fn start(args: &StartArgs) -> Result<(), CliError> {
         };
         let container = containers.find(name)?;
         let interactive = args.interactive || container.config.interactive;
-        let code = attach::foreground(&engine, &container, attach::Taking { interactive, sig_proxy: true })?;
+        let code = attach::foreground(
+            &engine,
+            &container,
+            attach::Taking { interactive, sig_proxy: true, stdout: true, stderr: true },
+        )?;
         return match code {
             0 => Ok(()),
             code => Err(CliError::Exited(u8::try_from(code).unwrap_or(255))),
@@ -228,8 +234,21 @@ fn side(text: &str) -> Side<'_> {
     }
 }
 
+/// No side of a copy may be empty, nor its path in a container; in Docker's words.
+fn check_paths(args: &CpArgs) -> Result<(), CliError> {
+    let words = match (args.source.as_str(), args.target.as_str()) {
+        ("", _) => "source can not be empty",
+        (_, "") => "destination can not be empty",
+        (source, _) if matches!(side(source), Side::Container(_, "")) => "bad parameter: path cannot be empty",
+        (_, target) if matches!(side(target), Side::Container(_, "")) => "no such directory",
+        _ => return Ok(()),
+    };
+    Err(CliError::Usage(words.to_owned()))
+}
+
 /// `cp`
 pub fn copy(args: &CpArgs) -> Result<(), CliError> {
+    check_paths(args)?;
     let engine = engine()?;
     let containers = Containers::new(&engine);
     match (side(&args.source), side(&args.target)) {
@@ -281,9 +300,11 @@ pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
     for name in &args.names {
         let found: Result<Value, CliError> = match args.kind.as_deref() {
             Some("image") => images::document(&engine, name, None),
-            Some("container") => containers.find(name).map(|one| describe::container(&one)).map_err(CliError::from),
+            Some("container") => {
+                containers.find(name).map(|one| describe::container(&engine, &one)).map_err(CliError::from)
+            }
             None | Some("") => match containers.find(name) {
-                Ok(container) => Ok(describe::container(&container)),
+                Ok(container) => Ok(describe::container(&engine, &container)),
                 Err(ContainerError::NotFound { .. }) => images::document(&engine, name, None),
                 Err(error) => Err(error.into()),
             },
@@ -300,7 +321,7 @@ pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
             Err(error) => return Err(error),
         }
     }
-    images::show(&documents, args.format.as_deref())?;
+    show(documents, args.format.as_deref())?;
     match missing.as_slice() {
         [] => Ok(()),
         names => Err(CliError::Usage(format!("No such object: {}", names.join(", ")))),
@@ -311,9 +332,30 @@ pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
 pub fn inspect_containers(args: &InspectArgs) -> Result<(), CliError> {
     let engine = engine()?;
     let containers = Containers::new(&engine);
-    let found: Vec<Container> =
-        args.names.iter().map(|name| containers.find(name)).collect::<Result<_, ContainerError>>()?;
-    images::show(&found.iter().map(describe::container).collect::<Vec<_>>(), args.format.as_deref())
+    let (mut documents, mut failures) = (Vec::new(), Vec::new());
+    for name in &args.names {
+        match containers.find(name) {
+            Ok(container) => documents.push(describe::container(&engine, &container)),
+            Err(error) => failures.push(error),
+        }
+    }
+    show(documents, args.format.as_deref())?;
+    // Every failure is said; the last one decides.
+    let last = failures.pop();
+    failures.iter().for_each(|error| say(&format!("ERROR: {error}")));
+    last.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// What was found, which may be nothing: a template of nothing is an empty line, as with Docker.
+fn show(mut documents: Vec<Value>, format: Option<&str>) -> Result<(), CliError> {
+    if format.is_some_and(|format| !matches!(format, "" | "json")) {
+        if documents.is_empty() {
+            result("");
+        }
+        // Templates ask for it before they look into it; the documents themselves are without it.
+        documents.iter_mut().filter_map(|one| one.get_mut("State")).for_each(|state| state["Health"] = Value::Null);
+    }
+    images::show(&documents, format)
 }
 
 #[cfg(test)]
@@ -327,5 +369,20 @@ mod tests {
         assert_eq!(side("/c:/a"), Side::Host("/c:/a"));
         assert_eq!(side("-"), Side::Stream);
         assert_eq!(side("file"), Side::Host("file"));
+        for (source, target, why) in [
+            ("", "c:/x", "source can not be empty"),
+            ("c:/x", "", "destination can not be empty"),
+            ("c:", "x", "path cannot be empty"),
+            ("x", "c:", "no such directory"),
+        ] {
+            let args = CpArgs {
+                source: source.to_owned(),
+                target: target.to_owned(),
+                archive: false,
+                follow_link: false,
+                quiet: false,
+            };
+            assert!(check_paths(&args).unwrap_err().to_string().contains(why), "{source:?} {target:?}");
+        }
     }
 }

@@ -12,6 +12,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 
 use super::super::interrupt;
 use super::super::transfer::shown;
+use crate::args::run::RunArgs;
 use crate::error::CliError;
 
 /// How often the caller's terminal is measured.
@@ -27,6 +28,33 @@ pub struct Taking {
     pub interactive: bool,
     /// It hears the signals the caller gets, when it has no terminal.
     pub sig_proxy: bool,
+    /// What it writes is seen; with a terminal it always is.
+    pub stdout: bool,
+    pub stderr: bool,
+}
+
+/// What the flags of `run` say of that.
+pub fn taking(args: &RunArgs) -> Result<Taking, CliError> {
+    let streams: Vec<String> = args.attach.iter().map(|word| word.to_ascii_lowercase()).collect();
+    if let Some(bad) = streams.iter().position(|word| !matches!(word.as_str(), "stdin" | "stdout" | "stderr")) {
+        return Err(CliError::Usage(format!(
+            "invalid argument {:?} for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR",
+            args.attach[bad]
+        )));
+    }
+    let bare = |text: &str| {
+        let source = Box::new(CliError::Bare(Box::new(CliError::Usage(text.to_owned()))));
+        CliError::Code { source, code: 1 }
+    };
+    if args.detach && !streams.is_empty() {
+        return Err(bare("conflicting options: cannot specify both --attach and --detach"));
+    }
+    let has = |stream: &str| streams.is_empty() || streams.iter().any(|word| word == stream);
+    let interactive = args.interactive && has("stdin");
+    if args.tty && interactive && !args.detach && !std::io::stdin().is_terminal() {
+        return Err(bare("the input device is not a TTY"));
+    }
+    Ok(Taking { interactive, sig_proxy: args.sig_proxy, stdout: has("stdout"), stderr: has("stderr") })
 }
 
 /// Runs a container in the foreground; gives its exit code.
@@ -44,6 +72,9 @@ pub fn foreground(engine: &Engine, container: &Container, taking: Taking) -> Res
         with_terminal(live, interactive, logger)?
     } else {
         let mut stdio = inherited_stdio(interactive)?;
+        for (stream, seen) in [(&mut stdio.stdout, taking.stdout), (&mut stdio.stderr, taking.stderr)] {
+            stream.take_if(|_| !seen);
+        }
         let pipes = logger.as_ref().map(|_| tee(&mut stdio)).transpose()?;
         let about_to_run = || {
             if taking.sig_proxy {
@@ -56,8 +87,8 @@ pub fn foreground(engine: &Engine, container: &Container, taking: Taking) -> Res
         }
         let pumps: Vec<Pump> = match (pipes, logger) {
             (Some([out, err]), Some(logger)) => vec![
-                Pump::start(out, "stdout", Some(Arc::clone(&logger)), Some(Box::new(std::io::stdout()))),
-                Pump::start(err, "stderr", Some(logger), Some(Box::new(std::io::stderr()))),
+                Pump::start(out, "stdout", Some(Arc::clone(&logger)), onward(taking.stdout, std::io::stdout())),
+                Pump::start(err, "stderr", Some(logger), onward(taking.stderr, std::io::stderr())),
             ],
             _ => Vec::new(),
         };
@@ -70,6 +101,11 @@ pub fn foreground(engine: &Engine, container: &Container, taking: Taking) -> Res
         return Err(CliError::Cancelled);
     }
     Ok(code)
+}
+
+/// Where a stream goes that is seen.
+fn onward(seen: bool, out: impl Write + Send + 'static) -> Option<Box<dyn Write + Send>> {
+    seen.then(|| Box::new(out) as Box<dyn Write + Send>)
 }
 
 /// Puts pipes in place of output and errors; gives their reading ends.
