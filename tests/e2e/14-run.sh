@@ -145,6 +145,8 @@ streams() {
   check "-a stderr" " err" "$OUT $ERR"
   x run -a bogus busybox true
   fails "-a of no stream" 'valid streams are STDIN, STDOUT and STDERR'
+  x create -a bogus busybox true
+  fails "-a of no stream, of create" 'valid streams are STDIN, STDOUT and STDERR'
   x run -it busybox true
   check "-it without a terminal" "1 the input device is not a TTY" "$RC $ERR"
   x run -d -a stdout busybox true

@@ -119,8 +119,8 @@ pub fn prune(args: &ContainerPruneArgs) -> Result<(), CliError> {
     for container in containers.list()?.iter().filter(|container| !container.is_running()) {
         match containers.remove(container, false) {
             Ok(()) => removed.push(container.config.id.clone()),
-            // It was started meanwhile.
-            Err(ContainerError::Running { .. }) => {}
+            // It was started meanwhile, or is gone.
+            Err(ContainerError::Running { .. } | ContainerError::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -33,15 +33,20 @@ pub struct Taking {
     pub stderr: bool,
 }
 
+/// The streams of `--attach`, in lower case.
+pub fn streams(words: &[String]) -> Result<Vec<String>, CliError> {
+    let stream = |word: &String| match word.to_ascii_lowercase() {
+        known if matches!(known.as_str(), "stdin" | "stdout" | "stderr") => Ok(known),
+        _ => Err(CliError::Usage(format!(
+            "invalid argument {word:?} for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR"
+        ))),
+    };
+    words.iter().map(stream).collect()
+}
+
 /// What the flags of `run` say of that.
 pub fn taking(args: &RunArgs) -> Result<Taking, CliError> {
-    let streams: Vec<String> = args.attach.iter().map(|word| word.to_ascii_lowercase()).collect();
-    if let Some(bad) = streams.iter().position(|word| !matches!(word.as_str(), "stdin" | "stdout" | "stderr")) {
-        return Err(CliError::Usage(format!(
-            "invalid argument {:?} for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR",
-            args.attach[bad]
-        )));
-    }
+    let streams = streams(&args.attach)?;
     let bare = |text: &str| {
         let source = Box::new(CliError::Bare(Box::new(CliError::Usage(text.to_owned()))));
         CliError::Code { source, code: 1 }

@@ -9,7 +9,7 @@ use crossdock_llb::{Network, Security};
 use crossdock_oci::Platform;
 
 use super::mounts::Shown;
-use super::{env, mounts, unused};
+use super::{attach, env, mounts, unused};
 use crate::args::run::RunArgs;
 use crate::error::CliError;
 
@@ -142,6 +142,7 @@ fn refused(args: &RunArgs) -> Result<Vec<String>, CliError> {
         )));
     }
     check_restart(args)?;
+    attach::streams(&args.attach)?;
     let mut warnings = unused::check(&args.unused, args.no_healthcheck)?;
     for option in &args.security_opt {
         match option.split(['=', ':']).next().unwrap_or_default() {
