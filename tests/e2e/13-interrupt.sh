@@ -55,7 +55,7 @@ scenario() {
   interrupted "SIGKILL in a build" KILL 137 1 build native
   interrupted "SIGKILL in two platforms" KILL 137 2 build --platform linux/amd64,linux/arm64 native
   interrupted "Ctrl-C in run" INT 130 1 run busybox sleep 86399
-  interrupted "SIGTERM in run" TERM 130 1 run busybox sleep 86399
+  interrupted "SIGTERM in run" TERM 143 1 run busybox sleep 86399
   interrupted "SIGKILL in an emulated run" KILL 137 1 run --platform linux/arm64 busybox sleep 86399
 
   # A real Ctrl-C: the terminal sends it to the whole foreground group.

@@ -38,6 +38,16 @@ settings() {
   check "--entrypoint" "one two" "$OUT"
   x run --hostname here busybox hostname
   check "--hostname" here "$OUT"
+  x run --hostname foo.bar busybox sh -c 'cat /etc/hostname; echo $HOSTNAME'
+  check "/etc/hostname and HOSTNAME" "foo.bar foo.bar" "$(tr '\n' ' ' <<<"$OUT" | sed 's/ $//')"
+  x run --cidfile named busybox sh -c 'echo $HOSTNAME; cat /etc/hostname'
+  check "without a name both are the ID" "$(cut -c1-12 "$T/named") $(cut -c1-12 "$T/named")" "$(tr '\n' ' ' <<<"$OUT" | sed 's/ $//')"
+  dockerfile "$T/nameless" 'FROM busybox' 'RUN test -z "$(env | grep ^HOSTNAME)" && test ! -e /etc/hostname'
+  x build nameless
+  ok "steps of a build have neither"
+  x run -w rel busybox pwd
+  fails "-w of a relative path" "the working directory 'rel' is invalid, it needs to be an absolute path"
+  check "-w of a relative path: exit 125" 125 "$RC"
   x run --network none busybox sh -c 'ls /sys/class/net; cat /proc/net/dev | grep -c :'
   ok "--network none"
   check_hasnt "--network none has no interface but lo" eth "$OUT"
@@ -87,6 +97,23 @@ volumes() {
   check "-v of one file" "from outside" "$OUT"
   x run -v "$T/nowhere:/data" busybox true
   fails "-v of nothing" nowhere
+  x run -v /etc -v /only/inside busybox sh -c 'touch /only/inside/f; ls /etc/passwd /only/inside'
+  check "-v of the container's path alone: a directory, with what the image has there" "/etc/passwd /only/inside: f" "$(tr -s '\n' ' ' <<<"$OUT" | sed 's/ $//')"
+  x run --read-only -v /only/inside busybox sh -c 'echo x > /only/inside/f && cat /only/inside/f; touch /no'
+  check "which can be written to in a read-only root" "x 1" "$OUT $RC"
+  x run -v / busybox true
+  fails "-v of the root" "can't be '/'"
+  x run --tmpfs /t:mode=700,size=1m,exec busybox sh -c 'stat -c %a /t; grep " /t " /proc/mounts'
+  check_match "--tmpfs: mode" '^700$' "$OUT"
+  check_match "--tmpfs: size, exec" ' rw,nosuid,nodev,relatime,size=1024k,mode=700' "$OUT"
+  x run --tmpfs /t busybox grep ' /t ' /proc/mounts
+  check_match "--tmpfs: what is forbidden by default" ' rw,nosuid,nodev,noexec,relatime' "$OUT"
+  x run --tmpfs /root busybox stat -c %a /root
+  check "--tmpfs over a directory has its mode" 700 "$OUT"
+  x run --mount type=tmpfs,target=/t,tmpfs-mode=0711 busybox stat -c %a /t
+  check "--mount type=tmpfs,…,tmpfs-mode" 711 "$OUT"
+  x run --tmpfs /t:what busybox true
+  fails "--tmpfs with an unknown option" 'invalid tmpfs option "what"'
   x run busybox sh -c 'echo gone > /gone'
   x run busybox cat /gone
   check "what a run writes is thrown away" 1 "$RC"
@@ -114,8 +141,60 @@ streams() {
   check_match "-it: what is typed is run" '^typed-42' "$TYPED"
   check_match "-it: the exit code" '^exit 3' "$TYPED"
   check_match "the caller's terminal is as it was" '^echo on' "$TYPED"
+  x run -a stdout busybox sh -c 'echo out; echo err >&2'
+  check "-a stdout" "out " "$OUT $ERR"
+  x run --rm -a STDERR busybox sh -c 'echo out; echo err >&2'
+  check "-a stderr" " err" "$OUT $ERR"
+  x run -a bogus busybox true
+  fails "-a of no stream" 'valid streams are STDIN, STDOUT and STDERR'
+  x create -a bogus busybox true
+  fails "-a of no stream, of create" 'valid streams are STDIN, STDOUT and STDERR'
+  x run -it busybox true
+  check "-it without a terminal" "1 the input device is not a TTY" "$RC $ERR"
+  x run -d -a stdout busybox true
+  check "-d -a" "1 conflicting options: cannot specify both --attach and --detach" "$RC $ERR"
   x run -t busybox echo plain
   check "-t without a terminal outside" plain "$(tr -d '\r' <<<"$OUT")"
+}
+
+# signalled SIGNALS ARGS...: run ARGS, to whose client the signals are sent once the program said "up"; leaves RC, OUT, ERR.
+signalled() {
+  local signals=$1 pid one
+  shift
+  LAST="crossdock run $*, then kill -$signals"
+  : > "$WORK/out"
+  (cd "$T" && exec "${C[@]}" run "$@") </dev/null >"$WORK/out" 2>"$WORK/err" &
+  pid=$!
+  until_true 30 grep -q up "$WORK/out" || true
+  for one in $signals; do
+    kill "-$one" "$pid" 2>/dev/null || true
+    sleep 0.3
+  done
+  RC=0
+  wait "$pid" 2>/dev/null || RC=$?
+  OUT=$(cat "$WORK/out")
+  ERR=$(cat "$WORK/err")
+}
+
+# What the client is told without a terminal is for the program.
+signals() {
+  x ps -aq
+  local line known=$OUT traps='trap "echo T; exit 5" TERM; trap "exit 6" INT; trap "exit 7" HUP; trap "exit 8" USR1; trap "exit 9" QUIT; echo up; while :; do sleep 0.1; done'
+  for line in TERM=5 INT=6 HUP=7 USR1=8 QUIT=9; do
+    signalled "${line%=*}" --rm busybox sh -c "$traps"
+    check "${line%=*} reaches the program" "${line#*=}" "$RC"
+  done
+  signalled TERM --rm --name hears busybox sh -c "$traps"
+  check "and what it says is seen" "up T" "$(tr '\n' ' ' <<<"$OUT" | sed 's/ $//')"
+  signalled TERM --rm busybox sh -c 'echo up; exec sleep 100'
+  check "without a trap it ends of it" 143 "$RC"
+  signalled "INT INT INT" --rm --name deaf busybox sh -c 'trap "" INT; echo up; sleep 100 & wait'
+  check "a program that does not listen ends with the third Ctrl-C" 1 "$RC"
+  check_has "which is said" 'got 3 SIGTERM/SIGINTs, forcefully exiting' "$ERR"
+  signalled TERM --rm --sig-proxy=false busybox sh -c "$traps"
+  check "--sig-proxy=false: the program is ended" "130 up" "$RC $OUT"
+  x ps -aq
+  check "no container stays" "$known" "$OUT"
 }
 
 # terminal ARGS...: crossdock at a terminal of 77 columns and 33 lines; leaves what it showed in TYPED. TYPE is typed in.
@@ -137,6 +216,7 @@ scenario() {
   users
   volumes
   streams
+  signals
   check_store "after all runs"
   nothing_left "run"
 }

@@ -120,11 +120,14 @@ background() {
   x rm orphan
   ok "rm"
 
-  x run -d --rm --name short busybox sleep 0.3
+  x run -d --rm --name short busybox sh -c 'sleep 0.5; exit 3'
   ok "run -d --rm"
   x wait short
-  check_true "wait ends with it" test "$RC" = 0
+  check "wait gives the exit code of what is removed with its end" "0 3" "$RC $OUT"
   check_true "--rm removes it" until_true 10 test -z "$(status_of short)"
+  x run -d --rm --name killed busybox sleep 100
+  x rm -f killed
+  check "rm -f of one that is removed with its end" "0 killed" "$RC $OUT"
   x run -d busybox no-such-program
   check "run -d of nothing" 127 "$RC"
   check_has "run -d of nothing says why" 'not found in $PATH' "$ERR"
@@ -265,6 +268,11 @@ copying() {
   fails "a directory over a file" 'cannot copy a directory'
   x cp copies:/nowhere .
   fails "a path that is not there" 'Could not find the file /nowhere in container copies'
+  x cp tree/a copies:
+  fails "an empty path of a container as target" 'no such directory'
+  x cp copies: into
+  fails "an empty path of a container as source" 'bad parameter'
+  check_true "and nothing was copied" test ! -e "$T/into"
   x cp nowhere copies:/
   fails "a path of the host that is not there" nowhere
   x cp tree/a copies:/.wh.a
@@ -316,6 +324,28 @@ copying() {
   x logs waits
   check "the program sees it" '0:750 b' "$(tr '\n' ' ' <<<"$OUT" | sed 's/ $//')"
   x rm -f waits
+}
+
+# What inspect says is what the image says, where nothing else was asked for.
+inspecting() {
+  dockerfile "$T/full" 'FROM busybox' 'ENV A=1 B=2' 'USER 5' 'WORKDIR /w' 'ENTRYPOINT ["sh", "-c"]' 'CMD ["echo hi"]' 'EXPOSE 80'
+  x build -q -t full:1 full
+  x create --name full full:1
+  x container inspect --format '{{json .Config.Entrypoint}}{{json .Config.Cmd}} {{.Config.User}} {{.Config.WorkingDir}} {{join .Config.Env " "}}' full
+  check_match "inspect: the image's config" '^\["sh","-c"\]\["echo hi"\] 5 /w PATH=[^ ]* A=1 B=2$' "$OUT"
+  x container inspect --format '[{{.NetworkSettings.IPAddress}}] {{range $name, $one := .NetworkSettings.Networks}}{{$name}}{{end}} {{.HostConfig.RestartPolicy.Name}}{{if .State.Health}} health{{end}}' full
+  check "inspect: network, restart policy, health" '[] host no' "$OUT"
+  x container inspect full
+  check_hasnt "inspect without a health check" '"Health"' "$OUT"
+  x rm full
+  x create --name full -e A=9 -u 7 --entrypoint ls full:1
+  x container inspect --format '{{json .Config.Entrypoint}}{{json .Config.Cmd}} {{.Config.User}} {{join .Config.Env " "}}' full
+  check_match "inspect: what was asked for counts" '^\["ls"\]null 7 A=9 PATH=[^ ]* B=2$' "$OUT"
+  x container inspect full nosuch
+  check "inspect of one that is not there: exit 1, the other one shown" "1 1" "$RC $(grep -c '"Id"' <<<"$OUT")"
+  x container inspect nosuch
+  check "inspect of nothing" "1 [] ERROR: No such container: nosuch" "$RC $OUT $ERR"
+  x rm full
 }
 
 # What containers need is neither removed nor collected.
@@ -384,6 +414,24 @@ flags() {
   check_has "--cap-add is named" '--cap-add NET_ADMIN' "$ERR"
   check_has "--memory is named" '--memory 1g' "$ERR"
   check_has "--security-opt is named" 'seccomp=unconfined' "$ERR"
+  x run --rm --sysctl a=b --health-cmd true --annotation a=b busybox true
+  ok "more of them"
+  check_has "--sysctl is named" '--sysctl a=b has no effect' "$ERR"
+  check_has "--health-cmd is named" 'health checks are not run' "$ERR"
+  x run --rm --restart always busybox true
+  check "--restart with --rm: exit 125" 125 "$RC"
+  check_has "--restart with --rm" 'conflicting options: cannot specify both --restart and --rm' "$ERR"
+  printf '# labels\nfrom=file\nalone\n' > "$T/labels"
+  mine "$T/labels"
+  x create --name labelled --label-file labels -l from=flag busybox true
+  x inspect --format '{{json .Config.Labels}}' labelled
+  check "--label-file" '{"alone":"","from":"flag"}' "$OUT"
+  x rm labelled
+  printf '{"proxies":{"default":{"httpProxy":"http://p:1"}}}' > "$T/docker/config.json"
+  mine "$T/docker/config.json"
+  x run --rm -e HTTP_PROXY=mine busybox sh -c 'echo $HTTP_PROXY $http_proxy'
+  check "proxies of config.json" 'mine http://p:1' "$OUT"
+  rm "$T/docker/config.json"
   x run --rm --gpus all busybox true
   check "--gpus: exit 125" 125 "$RC"
   check_has "--gpus is refused in Docker's words" 'could not select device driver' "$ERR"
@@ -435,6 +483,7 @@ scenario() {
   background
   foreground
   copying
+  inspecting
   keeping
   flags
   privileged

@@ -68,8 +68,8 @@ impl Steps {
     ) -> Result<Option<MountSource>, BuildError> {
         Ok(match (&mount.kind, mount.input) {
             (MountKind::Tmpfs { size_bytes }, _) => {
-                let size_bytes = u64::try_from(*size_bytes).unwrap_or(0);
-                Some(MountSource::Tmpfs(Memory { size_bytes, mode: None, exec: true }))
+                let options = if *size_bytes > 0 { format!("size={size_bytes}") } else { String::new() };
+                Some(MountSource::Tmpfs(Memory { options, exec: true, ..Memory::default() }))
             }
             (MountKind::Bind, Some(input)) => {
                 let lowers = self.bind_source(inputs, input, cancel)?;

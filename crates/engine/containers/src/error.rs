@@ -56,3 +56,10 @@ impl From<crossdock_build::BuildError> for ContainerError {
         Self::Engine(Box::new(error))
     }
 }
+
+impl ContainerError {
+    /// Whether a file is missing: the container is gone.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}

@@ -4,7 +4,8 @@
 //! ```text
 //! config.json   what it is: image, command, settings; never changed
 //! state.json    what became of it: started, ended, exit code
-//! lock          held by flock by the process that runs it; free = it does not run, whatever state.json says
+//! lock          held by flock by the process that runs it; free = it does not run, whatever state.json says;
+//!               holds how it ended, for those who opened it before the container was removed
 //! log           what it wrote, one JSON object a line, as Docker's json-file driver writes it
 //! control       a socket of the process that runs it: signals
 //! rw/           its writable layer, an active snapshot (its files may belong to sub-ids)
@@ -15,6 +16,7 @@
 mod config;
 mod control;
 mod copy;
+mod ending;
 mod error;
 mod id;
 mod live;
@@ -25,6 +27,7 @@ mod store;
 
 pub use config::ContainerConfig;
 pub use copy::{CopyPlace, CopyPlan, copy_in, copy_out, plan_copy};
+pub use ending::Waiting;
 pub use error::ContainerError;
 pub use id::is_valid_name;
 pub use live::{Live, Pump};

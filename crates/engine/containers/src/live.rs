@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossdock_build::BuildError;
+use crossdock_build::{BuildError, PreparedImage};
 use crossdock_content::Lease;
 use crossdock_executor::keeper::{ApplyRequest, ExecStdio, Layers, Running, TreeFormat};
 use crossdock_executor::sandbox::{TerminalSize, UpperSpec};
@@ -32,7 +32,8 @@ pub struct Live {
 }
 
 impl Containers {
-    /// Starts a container; this program runs it from now on.
+    /// Starts a container; this program runs it from now on. `about_to_run` is called when nothing but the program's start
+    /// is left to be done.
     ///
     /// # Errors
     /// When it runs already, its image cannot be prepared, or its program does not start.
@@ -42,9 +43,11 @@ impl Containers {
         stdio: ExecStdio,
         terminal: Option<TerminalSize>,
         progress: &Progress,
+        about_to_run: &dyn Fn(),
     ) -> Result<Live, ContainerError> {
         let runs = || ContainerError::RunsAlready { name: container.config.name.clone() };
         let held = container.try_lock()?.ok_or_else(runs)?;
+        held.forget_end()?;
         let container = container.again()?;
         let lease = self.engine.store().lease()?;
         let mut state = State {
@@ -54,7 +57,11 @@ impl Containers {
             ..State::default()
         };
         container.write_state(&state)?;
-        let started = self.exec(&container, stdio, terminal, &lease, progress);
+        let started = self.prepare(&container, &lease, progress);
+        let started = started.and_then(|image| {
+            about_to_run();
+            self.exec(&container, &image, stdio, terminal)
+        });
         let mut running = match started {
             Ok(running) => running,
             Err(error) => {
@@ -88,18 +95,26 @@ impl Containers {
         })
     }
 
+    fn prepare(
+        &self,
+        container: &Container,
+        lease: &Lease,
+        progress: &Progress,
+    ) -> Result<PreparedImage, ContainerError> {
+        let image = self.engine.prepare(&container.config.image, lease, progress)?;
+        // Layers that were merged for the last start, on old kernels.
+        self.engine.keeper().remove(&container.directory.join("rw/flat"), self.engine.stopping())?;
+        Ok(image)
+    }
+
     fn exec(
         &self,
         container: &Container,
+        image: &PreparedImage,
         stdio: ExecStdio,
         terminal: Option<TerminalSize>,
-        lease: &Lease,
-        progress: &Progress,
     ) -> Result<Running, ContainerError> {
         let config = &container.config;
-        let image = self.engine.prepare(&config.image, lease, progress)?;
-        // Layers that were merged for the last start, on old kernels.
-        self.engine.keeper().remove(&container.directory.join("rw/flat"), self.engine.stopping())?;
         let upper = UpperSpec { fs: HostPath::from(container.upper()), work: HostPath::from(container.work()) };
         let mut request = config.request.clone();
         request.terminal = request.terminal.map(|made| terminal.unwrap_or(made));
@@ -107,7 +122,7 @@ impl Containers {
             let own: Vec<_> = request.mounts.iter().map(|mount| mount.dest.clone()).collect();
             request.mounts.extend(host_mounts().into_iter().filter(|mount| !own.contains(&mount.dest)));
         }
-        Ok(self.engine.exec_in(&image, Some(upper), &request, stdio)?)
+        Ok(self.engine.exec_in(image, Some(upper), &request, stdio)?)
     }
 }
 
@@ -194,8 +209,9 @@ impl Live {
             self.state.error = error.to_string();
         }
         self.container.write_state(&self.state)?;
+        // Before it is removed: who waits for it reads this afterwards, too.
+        self.held.tell_end(&self.state)?;
         if self.container.config.auto_remove {
-            // Somebody who waits for it should see the code before it is gone; he looks at the state, which is written.
             self.remove_afterwards();
         }
         drop(self.held);

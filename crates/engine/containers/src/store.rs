@@ -19,9 +19,11 @@ use crate::{ContainerError, control, id};
 /// Directories whose names begin so are not finished, or not yet gone.
 const HIDDEN: char = '.';
 /// How long the end of a killed container is awaited.
-const KILL_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const KILL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a lock is looked at.
-const POLL: Duration = Duration::from_millis(20);
+pub(crate) const POLL: Duration = Duration::from_millis(20);
+/// SIGKILL.
+pub(crate) const KILL: i32 = 9;
 /// Names that are tried for a container without one.
 const NAME_TRIES: u32 = 8;
 
@@ -42,7 +44,7 @@ pub struct Container {
 
 /// A held lock; it ends with the descriptor.
 #[derive(Debug)]
-pub(crate) struct Held(#[expect(dead_code, reason = "the lock lasts as long as the descriptor")] fs_err::File);
+pub(crate) struct Held(pub(crate) fs_err::File);
 
 impl Containers {
     /// The containers of this engine's state directory.
@@ -147,7 +149,7 @@ impl Containers {
         }
     }
 
-    /// Removes a container with all it wrote; with `force` a running one is killed first.
+    /// Removes a container with all it wrote; with `force` a running one is killed first, and one that is gone is no failure.
     ///
     /// # Errors
     /// When it runs, or its files cannot be removed.
@@ -155,7 +157,13 @@ impl Containers {
         let name = || container.config.name.clone();
         let end = Instant::now() + KILL_TIMEOUT;
         let held = loop {
-            match container.try_lock()? {
+            let held = match container.try_lock() {
+                // With its end it was removed, as it was to be.
+                Err(error) if error.is_missing() && force => return Ok(()),
+                Err(error) if error.is_missing() => return Err(container.not_found()),
+                outcome => outcome?,
+            };
+            match held {
                 Some(held) => break held,
                 None if !force => return Err(ContainerError::Running { name: name(), action: "removing" }),
                 None if Instant::now() > end => {
@@ -163,7 +171,7 @@ impl Containers {
                 }
                 None => {
                     // Between lock and socket it may just be starting or ending.
-                    let _ = container.signal(libc_kill());
+                    let _ = container.signal(KILL);
                     std::thread::sleep(POLL);
                 }
             }
@@ -271,65 +279,17 @@ impl Container {
         }
     }
 
-    /// Waits until it does not run; gives how it ended. `timeout: None` waits for ever. `None` when the time was over.
-    ///
-    /// # Errors
-    /// When it cannot be looked at.
-    pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<State>, ContainerError> {
-        let end = timeout.map(|timeout| Instant::now() + timeout);
-        let mut last = self.state.clone();
-        loop {
-            match self.again() {
-                Ok(now) if now.state.status == Status::Running => last = now.state,
-                Ok(now) => return Ok(Some(now.state)),
-                // Removed with its end, whose code went with it unless it was written before.
-                Err(_) => return Ok(Some(last)),
-            }
-            if end.is_some_and(|end| Instant::now() >= end) {
-                return Ok(None);
-            }
-            std::thread::sleep(POLL);
-        }
-    }
-
-    /// Asks it to end, then ends it.
-    ///
-    /// # Errors
-    /// When its process does not answer.
-    pub fn stop(&self, signal: i32, timeout: Duration) -> Result<(), ContainerError> {
-        if !self.is_running() {
-            return Ok(());
-        }
-        match self.signal(signal) {
-            // It has just ended by itself.
-            Err(ContainerError::NotRunning { .. }) => {}
-            outcome => outcome?,
-        }
-        if self.wait(Some(timeout))?.is_some() {
-            return Ok(());
-        }
-        match self.signal(libc_kill()) {
-            Err(ContainerError::NotRunning { .. }) => {}
-            outcome => outcome?,
-        }
-        match self.wait(Some(KILL_TIMEOUT))? {
-            Some(_) => Ok(()),
-            None => Err(ContainerError::Running { name: self.config.name.clone(), action: "it was killed" }),
-        }
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        self.directory.join("lock")
     }
 
     pub(crate) fn try_lock(&self) -> Result<Option<Held>, ContainerError> {
-        lock(&self.directory.join("lock"), FlockOperation::NonBlockingLockExclusive)
+        lock(&self.lock_path(), FlockOperation::NonBlockingLockExclusive)
     }
 
     pub(crate) fn write_state(&self, state: &State) -> Result<(), ContainerError> {
         write_json(&self.directory.join("state.json"), state)
     }
-}
-
-/// SIGKILL.
-const fn libc_kill() -> i32 {
-    9
 }
 
 fn read(directory: PathBuf) -> Result<Container, ContainerError> {

@@ -18,8 +18,8 @@ pub fn verb(session: &Session, verb: Verb) -> Result<(), CliError> {
         Verb::Imagetools { verb } => imagetools(&verb),
         Verb::Manifest { verb } => manifest(&verb),
         Verb::Images(args) => commands::images::list(session, &args),
-        Verb::Run(args) => commands::run::run(&args),
-        Verb::Create(args) => commands::containers::create(&args),
+        Verb::Run(args) => commands::run::run(session, &args),
+        Verb::Create(args) => commands::containers::create(session, &args),
         Verb::Start(args) => commands::containers::start(&args),
         Verb::Stop(args) => commands::containers::stop(&args),
         Verb::Ps(args) => commands::containers::list(&args),
@@ -28,7 +28,7 @@ pub fn verb(session: &Session, verb: Verb) -> Result<(), CliError> {
         Verb::Rm(args) => commands::containers::remove(&args),
         Verb::Logs(args) => commands::containers::logs(&args),
         Verb::Wait(args) => commands::containers::wait(&args),
-        Verb::Container { verb } => container(&verb),
+        Verb::Container { verb } => container(session, &verb),
         Verb::Pull(args) => commands::transfer::pull(&args),
         Verb::Push(args) => commands::transfer::push(&args),
         Verb::Tag(args) => commands::images::tag(&args),
@@ -98,11 +98,11 @@ fn manifest(verb: &ManifestVerb) -> Result<(), CliError> {
     }
 }
 
-fn container(verb: &ContainerVerb) -> Result<(), CliError> {
+fn container(session: &Session, verb: &ContainerVerb) -> Result<(), CliError> {
     match verb {
         ContainerVerb::Ls(args) => commands::containers::list(args),
-        ContainerVerb::Create(args) => commands::containers::create(args),
-        ContainerVerb::Run(args) => commands::run::run(args),
+        ContainerVerb::Create(args) => commands::containers::create(session, args),
+        ContainerVerb::Run(args) => commands::run::run(session, args),
         ContainerVerb::Start(args) => commands::containers::start(args),
         ContainerVerb::Stop(args) => commands::containers::stop(args),
         ContainerVerb::Kill(args) => commands::containers::kill(args),

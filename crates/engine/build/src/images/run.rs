@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use crossdock_content::{Lease, Link, Space};
 use crossdock_executor::keeper::{ExecStdio, Layers as Directories, Running};
 use crossdock_executor::sandbox::{
-    EmulatorSpec, ExecSpec, RootSpec, SHM_SIZE_BYTES_DEFAULT, SandboxMount, TerminalSize, UpperSpec,
+    EmulatorSpec, ExecSpec, MountSource, RootSpec, SHM_SIZE_BYTES_DEFAULT, SandboxMount, TerminalSize, UpperSpec,
 };
 use crossdock_image::local::LocalManifest;
 use crossdock_image::{ImageError, Layers, LocalImage};
@@ -40,6 +40,8 @@ pub struct RunRequest {
     pub network: Network,
     pub security: Security,
     pub mounts: Vec<SandboxMount>,
+    /// Volumes without a name: directories of the container's own, besides the image's.
+    pub volumes: Vec<String>,
     pub terminal: Option<TerminalSize>,
     pub readonly: bool,
     pub ulimits: Vec<Ulimit>,
@@ -60,6 +62,7 @@ impl Default for RunRequest {
             network: Network::default(),
             security: Security::default(),
             mounts: Vec::new(),
+            volumes: Vec::new(),
             terminal: None,
             readonly: false,
             ulimits: Vec::new(),
@@ -205,6 +208,14 @@ impl Engine {
         Ok(PreparedImage { lowers, platform: chosen.platform, config: chosen.config, links, emulator })
     }
 
+    /// The config of an image, as it is kept.
+    ///
+    /// # Errors
+    /// When the store has lost it.
+    pub fn config_to_run(&self, image: &ImageToRun) -> Result<ImageConfig, BuildError> {
+        Ok(self.chosen(image)?.config)
+    }
+
     fn chosen(&self, image: &ImageToRun) -> Result<ChosenImage, BuildError> {
         let images = self.images();
         let damaged = |subject: &'static str, digest| move |source| ImageError::Document { subject, digest, source };
@@ -299,6 +310,7 @@ impl RunRequest {
 fn fill(spec: &mut ExecSpec, config: &ImageConfig, request: &RunRequest) {
     let own = &config.view.config;
     spec.env.clone_from(&own.env);
+    add_variables(&mut spec.env, request);
     for pair in &request.env {
         let name = pair.split('=').next().unwrap_or_default();
         spec.env.retain(|known| known.split('=').next() != Some(name));
@@ -309,17 +321,47 @@ fn fill(spec: &mut ExecSpec, config: &ImageConfig, request: &RunRequest) {
     }
     spec.cwd = request.cwd.clone().unwrap_or_else(|| own.working_dir.clone());
     // A volume is the container's own directory here; programs rely on its being there.
-    spec.directories = own.volumes.keys().filter(|path| path.starts_with('/')).cloned().collect();
+    spec.directories =
+        own.volumes.keys().chain(&request.volumes).filter(|path| path.starts_with('/')).cloned().collect();
     spec.user = request.user.clone().unwrap_or_else(|| own.user.clone());
     spec.hostname.clone_from(&request.hostname);
     spec.extra_hosts.clone_from(&request.extra_hosts);
     spec.network = request.network;
     spec.security = request.security;
     spec.mounts.clone_from(&request.mounts);
+    spec.mounts.extend(hostname_file(request));
     spec.terminal = request.terminal;
     spec.readonly_root = request.readonly;
     spec.ulimits.clone_from(&request.ulimits);
     spec.shm_size_bytes = request.shm_size_bytes;
+}
+
+/// What Docker tells every container, unless its image does: HOSTNAME and, with a terminal, TERM, behind PATH.
+fn add_variables(env: &mut Vec<String>, request: &RunRequest) {
+    let mut at = env.iter().position(|pair| pair.starts_with("PATH=")).map_or(0, |at| at + 1);
+    let mut add = |name: &str, value: &str| {
+        if !env.iter().any(|pair| pair.split('=').next() == Some(name)) {
+            env.insert(at, format!("{name}={value}"));
+            at += 1;
+        }
+    };
+    if !request.hostname.is_empty() {
+        add("HOSTNAME", &request.hostname);
+    }
+    if request.terminal.is_some() {
+        add("TERM", "xterm");
+    }
+}
+
+/// A container's /etc/hostname, unless the user shows his own.
+fn hostname_file(request: &RunRequest) -> Option<SandboxMount> {
+    const PATH: &str = "/etc/hostname";
+    if request.hostname.is_empty() || request.mounts.iter().any(|mount| mount.dest == PATH) {
+        return None;
+    }
+    let data = format!("{}\n", request.hostname).into_bytes();
+    let source = MountSource::File { data, uid: 0, gid: 0, mode: 0o644 };
+    Some(SandboxMount { dest: PATH.to_owned(), readonly: request.readonly, source })
 }
 
 /// The caller's standard descriptors, for a process without a terminal.
@@ -339,4 +381,26 @@ pub fn inherited_stdio(interactive: bool) -> Result<ExecStdio, BuildError> {
         stdout: Some(copy(std::io::stdout().as_fd())?),
         stderr: Some(copy(std::io::stderr().as_fd())?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_knows_its_name_and_its_terminal() {
+        let env = |image: &[&str], request: &RunRequest| {
+            let mut env: Vec<String> = image.iter().map(|&pair| pair.to_owned()).collect();
+            add_variables(&mut env, request);
+            env
+        };
+        let mut request = RunRequest { hostname: "h".to_owned(), ..RunRequest::default() };
+        assert_eq!(env(&["PATH=/bin", "A=1"], &request), ["PATH=/bin", "HOSTNAME=h", "A=1"]);
+        assert_eq!(env(&["HOSTNAME=own"], &request), ["HOSTNAME=own"]);
+        request.terminal = Some(TerminalSize { rows: 1, columns: 1 });
+        assert_eq!(env(&["TERM=dumb", "PATH=/"], &request), ["TERM=dumb", "PATH=/", "HOSTNAME=h"]);
+        assert_eq!(env(&[], &request), ["HOSTNAME=h", "TERM=xterm"]);
+        assert!(env(&[], &RunRequest::default()).is_empty() && hostname_file(&RunRequest::default()).is_none());
+        assert!(hostname_file(&request).is_some());
+    }
 }

@@ -92,6 +92,8 @@ impl Init<'_> {
             mounts::protect(&root, place)?;
         }
         if spec.readonly_root {
+            mounts::keep_writable(&spec.directories, &mut root)?;
+            stubs.append(&mut root.stubs);
             mounts::tighten(&root, "/", MountFlags::RDONLY, false)?;
         }
         drop(root);

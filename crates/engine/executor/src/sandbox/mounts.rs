@@ -13,7 +13,7 @@ use rustix::mount::{MountFlags, mount, mount_bind, mount_bind_recursive, mount_r
 use super::devices;
 use super::follow::emulators::INSIDE;
 use super::plan::{MASKED, NO_SUID_DEV_EXEC, Planned, READONLY, What};
-use super::spec::{ExecSpec, Memory, MountSource};
+use super::spec::{ExecSpec, MountSource};
 use super::target::{Kind, Root, descriptor_path};
 use crate::error::ExecutorError;
 use crate::keeper::blocked::{HostFacts, RefusedCall, diagnose};
@@ -68,6 +68,9 @@ impl Place {
     }
 }
 
+/// The bits of a mode that chmod sets.
+const MODE_MASK: u32 = 0o7777;
+
 /// Makes one mount of the plan.
 pub(super) fn perform(planned: &Planned, spec: &ExecSpec, root: &mut Root, place: &Place) -> Result<(), ExecutorError> {
     let fail = |error: io::Error| ExecutorError::io("mount", &planned.dest, &error);
@@ -77,7 +80,19 @@ pub(super) fn perform(planned: &Planned, spec: &ExecSpec, root: &mut Root, place
             fresh(kind, &target, *flags, options, otherwise.as_deref())
                 .map_err(|error| refused(kind, &planned.dest, error))
         }
-        What::Memory { memory, readonly } => self::memory(&planned.dest, *memory, *readonly, root).map_err(fail),
+        What::Memory { flags, options } => {
+            let found = root.find(&planned.dest).map_err(fail)?;
+            let own = found.map(|found| rustix::fs::fstat(&found)).transpose().map_err(|error| fail(error.into()))?;
+            let target = root.find_or_make(&planned.dest, Kind::Directory).map_err(fail)?;
+            // A directory that is there lends its mode, as with runc.
+            let options = match own {
+                Some(own) if !options.contains("mode=") => {
+                    format!("mode={:o},{options}", own.st_mode & MODE_MASK)
+                }
+                _ => options.clone(),
+            };
+            fresh("tmpfs", &target, *flags, options.trim_end_matches(','), None).map_err(|error| fail(error.into()))
+        }
         What::Sys { readonly } => {
             let target = root.find_or_make(&planned.dest, Kind::Directory).map_err(fail)?;
             let bound = sys(&target, *readonly).map_err(|error| fail(error.into()))?;
@@ -120,6 +135,16 @@ pub(super) fn perform(planned: &Planned, spec: &ExecSpec, root: &mut Root, place
     }
 }
 
+/// Makes directories that can be written to in a root that is about to be read-only: mounts of their own.
+pub(super) fn keep_writable(directories: &[String], root: &mut Root) -> Result<(), ExecutorError> {
+    for directory in directories {
+        let fail = |error: io::Error| ExecutorError::io("make directory", directory, &error);
+        let target = root.find_or_make(directory, Kind::Directory).map_err(fail)?;
+        mount_bind_recursive(descriptor_path(&target), descriptor_path(&target)).map_err(|error| fail(error.into()))?;
+    }
+    Ok(())
+}
+
 /// Shows a followed step its emulators, beneath a /dev that is in memory.
 fn show_emulators(root: &Root, dev: &OwnedFd, place: &Place) -> Result<(), ExecutorError> {
     let fail = |error: io::Error| ExecutorError::io("show", "the emulators", &error);
@@ -139,22 +164,6 @@ fn fresh(kind: &str, target: &OwnedFd, flags: MountFlags, options: &str, otherwi
         (Err(Errno::INVAL), Some(otherwise)) => attempt(otherwise),
         (outcome, _) => outcome,
     }
-}
-
-/// A file system in memory over a directory, which keeps its mode.
-fn memory(dest: &str, memory: Memory, readonly: bool, root: &mut Root) -> io::Result<()> {
-    let covered = match root.find(dest)? {
-        Some(directory) => Some(rustix::fs::fstat(&directory)?.st_mode & 0o7777),
-        None => None,
-    };
-    let target = root.find_or_make(dest, Kind::Directory)?;
-    let mut flags = if memory.exec { MountFlags::NOSUID } else { NO_SUID_DEV_EXEC };
-    if readonly {
-        flags |= MountFlags::RDONLY;
-    }
-    let size = if memory.size_bytes == 0 { String::new() } else { format!(",size={}", memory.size_bytes) };
-    let options = format!("mode={:o}{size}", memory.mode.or(covered).unwrap_or(0o1777));
-    Ok(fresh("tmpfs", &target, flags, &options, None)?)
 }
 
 /// A refusal of /proc in a container has a cause worth naming.

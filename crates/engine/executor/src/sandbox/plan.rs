@@ -5,7 +5,7 @@
 use crossdock_llb::Security;
 use rustix::mount::MountFlags;
 
-use super::spec::{ExecSpec, Memory, MountSource};
+use super::spec::{ExecSpec, MountSource};
 
 /// Paths a step must not read: files show the null device, directories are empty.
 pub(super) const MASKED: [&str; 11] = [
@@ -38,8 +38,8 @@ pub(super) struct Planned {
 pub(super) enum What {
     /// A fresh kernel file system: type, flags, options; and the options to try when the kernel refuses those.
     Fresh { kind: &'static str, flags: MountFlags, options: String, otherwise: Option<String> },
-    /// A file system in memory that the user wants.
-    Memory { memory: Memory, readonly: bool },
+    /// A tmpfs as a user described it.
+    Memory { flags: MountFlags, options: String },
     /// A fresh sysfs, or the host's where a user namespace may not have one.
     Sys { readonly: bool },
     /// /dev with its nodes and links.
@@ -82,7 +82,15 @@ pub(super) fn plan(spec: &ExecSpec) -> Vec<Planned> {
     ];
     for (index, mount) in spec.mounts.iter().enumerate() {
         let what = match &mount.source {
-            MountSource::Tmpfs(memory) => What::Memory { memory: *memory, readonly: mount.readonly },
+            MountSource::Tmpfs(memory) => {
+                let mut flags = NO_SUID_DEV_EXEC;
+                flags.set(MountFlags::RDONLY, mount.readonly);
+                flags.set(MountFlags::NOSUID, !memory.suid);
+                // Nothing opens a device inside a sandbox, see `devices.rs`.
+                flags.set(MountFlags::NODEV, !memory.dev || spec.security == Security::Sandbox);
+                flags.set(MountFlags::NOEXEC, !memory.exec);
+                What::Memory { flags, options: memory.options.clone() }
+            }
             MountSource::File { .. } => What::OwnFile { name: file_name(index), readonly: mount.readonly },
             MountSource::Host(_) | MountSource::Tree { .. } => What::User { index, readonly: mount.readonly },
         };
@@ -103,7 +111,7 @@ pub(super) fn file_name(index: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::spec::{RootSpec, SandboxMount};
+    use super::super::spec::{Memory, RootSpec, SandboxMount};
     use super::*;
     use crate::host_path::HostPath;
 
@@ -145,6 +153,26 @@ mod tests {
         assert!(!writable(&spec));
         spec.security = Security::Insecure;
         assert!(writable(&spec));
+    }
+
+    #[test]
+    fn a_users_tmpfs_forbids_what_he_does_not_allow() {
+        let memory = |exec, dev| SandboxMount {
+            dest: "/t".to_owned(),
+            readonly: false,
+            source: MountSource::Tmpfs(Memory { options: "mode=700".to_owned(), suid: false, dev, exec }),
+        };
+        let flags = |spec: &ExecSpec| {
+            plan(spec).into_iter().find_map(|mount| match mount.what {
+                What::Memory { flags, options } if options == "mode=700" => Some(flags),
+                _ => None,
+            })
+        };
+        assert_eq!(flags(&spec(vec![memory(false, false)])), Some(NO_SUID_DEV_EXEC));
+        let mut allowed = spec(vec![memory(true, true)]);
+        assert_eq!(flags(&allowed), Some(MountFlags::NOSUID | MountFlags::NODEV));
+        allowed.security = Security::Insecure;
+        assert_eq!(flags(&allowed), Some(MountFlags::NOSUID));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct ExecSpec {
     pub env: Vec<String>,
     /// Absolute; made when missing. Empty means `/`.
     pub cwd: String,
-    /// Absolute; made when missing: the volumes of an image.
+    /// Absolute; made when missing, and written to also where the root is not: the volumes of an image.
     pub directories: Vec<String>,
     /// `name|uid[:group|gid]`, looked up inside the root; empty means root.
     pub user: String,
@@ -129,13 +129,13 @@ pub enum MountSource {
 }
 
 /// A file system in memory.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
-    /// 0: the kernel's default.
-    pub size_bytes: u64,
-    /// None: that of the directory it covers, and 1777 where there was none, as runc does.
-    pub mode: Option<u32>,
-    /// Whether programs and devices work in it.
+    /// The kernel's options: `mode=700,size=50%`. Without a mode it has that of the directory it covers, and 1777 where there was none, as with runc.
+    pub options: String,
+    /// What is not forbidden there.
+    pub suid: bool,
+    pub dev: bool,
     pub exec: bool,
 }
 

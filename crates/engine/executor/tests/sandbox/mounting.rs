@@ -139,7 +139,7 @@ fn memory_and_secrets(world: &World) {
     let secret = MountSource::File { data: b"word\n".to_vec(), uid: 0, gid: 0, mode: 0o400 };
     spec.mounts = vec![
         mount("/run/secrets/key", true, secret),
-        mount("/mem", false, MountSource::Tmpfs(Memory { size_bytes: 1 << 20, ..Memory::default() })),
+        mount("/mem", false, MountSource::Tmpfs(Memory { options: "size=1m".to_owned(), ..Memory::default() })),
     ];
     let ran = world.run(&spec);
     assert_eq!(ran.text(), "400 0\nword\n1024");

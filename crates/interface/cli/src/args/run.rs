@@ -1,6 +1,10 @@
 //! In: the words behind `run` and `create`. Out: their flags, as typed. Never: a meaning.
 
+pub mod unused;
+
 use clap::{ArgAction, Args};
+
+use super::switches;
 
 /// `run`, `create`
 #[derive(Debug, Args)]
@@ -31,13 +35,13 @@ pub struct RunArgs {
     /// File with environment variables
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<String>,
-    /// Show a directory or file of the host: HOST:CONTAINER[:ro]
+    /// Show a directory or file of the host: HOST:CONTAINER[:ro]; CONTAINER alone makes a directory there
     #[arg(short, long = "volume", value_name = "HOST:CONTAINER[:ro]")]
     pub volumes: Vec<String>,
     /// The same in words: type=bind|tmpfs,source=…,target=…[,readonly]
     #[arg(long = "mount", value_name = "type=TYPE,…")]
     pub mounts: Vec<String>,
-    /// Directory in memory: PATH[:size=…]
+    /// Directory in memory: PATH[:size=…,mode=…,exec]
     #[arg(long, value_name = "PATH")]
     pub tmpfs: Vec<String>,
     /// Working directory
@@ -89,6 +93,9 @@ pub struct RunArgs {
     /// Label: NAME=VALUE
     #[arg(short, long, value_name = "NAME=VALUE")]
     pub label: Vec<String>,
+    /// File with labels
+    #[arg(long, value_name = "FILE")]
+    pub label_file: Vec<String>,
     /// Signal that asks it to end
     #[arg(long)]
     pub stop_signal: Option<String>,
@@ -143,12 +150,16 @@ pub struct RunArgs {
     pub volumes_from: Vec<String>,
     #[arg(long, hide = true)]
     pub link: Vec<String>,
-    #[arg(short, long, hide = true)]
+    /// Show only these: stdin, stdout, stderr
+    #[arg(short, long, value_name = "STREAM")]
     pub attach: Vec<String>,
-    #[arg(long, hide = true)]
+    /// Pass signals on to the process, when it has no terminal
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = true, hide_default_value = true, value_name = "BOOL", value_parser = switches::parse, action = ArgAction::Set)]
     pub sig_proxy: bool,
     #[arg(long, hide = true)]
     pub no_healthcheck: bool,
+    #[command(flatten)]
+    pub unused: unused::UnusedArgs,
     /// Print help
     #[arg(long, action = ArgAction::Help)]
     pub help: Option<bool>,

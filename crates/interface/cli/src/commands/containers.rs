@@ -1,6 +1,7 @@
 //! In: `create`, `start`, `stop`, `ps`, `cp`, `rm`, `logs`, `wait`, `inspect`. Out: containers made, run, shown, removed, in Docker's words. Never: a container that belongs to another state directory.
 
 mod describe;
+mod merged;
 mod ps;
 
 use std::ffi::OsStr;
@@ -8,8 +9,10 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use crossdock_build::Engine;
 use crossdock_containers::{Container, ContainerError, Containers, LogLine, LogReader, copy_in, copy_out};
 use crossdock_oci::Timestamp;
+use serde_json::Value;
 
 use super::moment;
 use super::prune::Filters;
@@ -20,7 +23,8 @@ use crate::args::containers::{
     ContainerPruneArgs, CpArgs, InspectArgs, KillArgs, LogsArgs, PsArgs, RmArgs, StartArgs, StopArgs, WaitArgs,
 };
 use crate::args::run::RunArgs;
-use crate::error::{CliError, result, say};
+use crate::error::{CliError, all, result, say};
+use crate::face::Session;
 
 /// Seconds a container has to end.
 const STOP_TIMEOUT_S: u64 = 10;
@@ -32,8 +36,8 @@ const KILL_SIGNAL: i32 = 9;
 const POLL: Duration = Duration::from_millis(50);
 
 /// `create`
-pub fn create(args: &RunArgs) -> Result<(), CliError> {
-    super::run::create(args)
+pub fn create(session: &Session, args: &RunArgs) -> Result<(), CliError> {
+    super::run::create(session, args)
 }
 
 /// `start`
@@ -45,7 +49,12 @@ pub fn start(args: &StartArgs) -> Result<(), CliError> {
             return Err(CliError::Usage("you cannot start and attach multiple containers at once".to_owned()));
         };
         let container = containers.find(name)?;
-        let code = attach::foreground(&engine, &container, args.interactive || container.config.interactive)?;
+        let interactive = args.interactive || container.config.interactive;
+        let code = attach::foreground(
+            &engine,
+            &container,
+            attach::Taking { interactive, sig_proxy: true, stdout: true, stderr: true },
+        )?;
         return match code {
             0 => Ok(()),
             code => Err(CliError::Exited(u8::try_from(code).unwrap_or(255))),
@@ -161,8 +170,8 @@ pub fn remove_stopped(engine: &crossdock_build::Engine, filters: &Filters) -> Re
         }
         match containers.remove(container, false) {
             Ok(()) => removed.push(container.config.id.clone()),
-            // It was started meanwhile.
-            Err(ContainerError::Running { .. }) => {}
+            // It was started meanwhile, or is gone.
+            Err(ContainerError::Running { .. } | ContainerError::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -180,9 +189,10 @@ pub fn wait(args: &WaitArgs) -> Result<(), CliError> {
     let containers = Containers::new(&engine);
     each(&args.names, |name| {
         let container = containers.find(name)?;
+        let mut waiting = container.waiting()?;
         loop {
             // In pieces, so that Ctrl-C ends the wait.
-            if let Some(state) = container.wait(Some(Duration::from_millis(500)))? {
+            if let Some(state) = waiting.wait(Some(Duration::from_millis(500)))? {
                 result(&state.exit_code.to_string());
                 return Ok(());
             }
@@ -288,8 +298,21 @@ fn side(word: &OsStr) -> Side<'_> {
     }
 }
 
+/// No side of a copy may be empty, nor its path in a container; in Docker's words.
+fn check_paths(args: &CpArgs) -> Result<(), CliError> {
+    let words = match (args.source.as_os_str(), args.target.as_os_str()) {
+        (source, _) if source.is_empty() => "source can not be empty",
+        (_, target) if target.is_empty() => "destination can not be empty",
+        (source, _) if matches!(side(source), Side::Container(_, "")) => "bad parameter: path cannot be empty",
+        (_, target) if matches!(side(target), Side::Container(_, "")) => "no such directory",
+        _ => return Ok(()),
+    };
+    Err(CliError::Usage(words.to_owned()))
+}
+
 /// `cp`
 pub fn copy(args: &CpArgs) -> Result<(), CliError> {
+    check_paths(args)?;
     let engine = engine()?;
     let containers = Containers::new(&engine);
     match (side(&args.source), side(&args.target)) {
@@ -339,10 +362,10 @@ pub fn inspect(args: &InspectArgs) -> Result<(), CliError> {
         let found: Result<images::Document, CliError> = match args.kind.as_deref() {
             Some("image") => images::document(&engine, name, None),
             Some("container") => {
-                containers.find(name).map(|one| describe::container(&one, args.size).into()).map_err(CliError::from)
+                containers.find(name).map(|one| document(&engine, &one, args.size)).map_err(CliError::from)
             }
             None | Some("") => match containers.find(name) {
-                Ok(container) => Ok(describe::container(&container, args.size).into()),
+                Ok(container) => Ok(document(&engine, &container, args.size)),
                 Err(ContainerError::NotFound { .. }) => images::document(&engine, name, None),
                 Err(error) => Err(error.into()),
             },
@@ -371,10 +394,23 @@ pub fn inspect_containers(args: &InspectArgs) -> Result<(), CliError> {
     args.format.as_deref().map(super::template::of_documents).transpose()?;
     let engine = engine()?;
     let containers = Containers::new(&engine);
-    let found: Vec<Container> =
-        args.names.iter().map(|name| containers.find(name)).collect::<Result<_, ContainerError>>()?;
-    let documents: Vec<images::Document> = found.iter().map(|one| describe::container(one, args.size).into()).collect();
-    images::show(&documents, args.format.as_deref())
+    let (mut documents, mut failures) = (Vec::new(), Vec::new());
+    for name in &args.names {
+        match containers.find(name) {
+            Ok(container) => documents.push(document(&engine, &container, args.size)),
+            Err(error) => failures.push(error.into()),
+        }
+    }
+    images::show(&documents, args.format.as_deref())?;
+    all(failures)
+}
+
+/// What `inspect` says of a container. Templates may ask for its health before they look into it; the document is without it.
+fn document(engine: &Engine, container: &Container, with_size: bool) -> images::Document {
+    let shown = describe::container(engine, container, with_size);
+    let mut typed = shown.clone();
+    typed["State"]["Health"] = Value::Null;
+    images::Document::with_typed(&typed, &shown)
 }
 
 #[cfg(test)]
@@ -388,5 +424,20 @@ mod tests {
         assert_eq!(side(OsStr::new("/c:/a")), Side::Host(OsStr::new("/c:/a")));
         assert_eq!(side(OsStr::new("-")), Side::Stream);
         assert_eq!(side(OsStr::new("file")), Side::Host(OsStr::new("file")));
+        for (source, target, why) in [
+            ("", "c:/x", "source can not be empty"),
+            ("c:/x", "", "destination can not be empty"),
+            ("c:", "x", "path cannot be empty"),
+            ("x", "c:", "no such directory"),
+        ] {
+            let args = CpArgs {
+                source: source.into(),
+                target: target.into(),
+                archive: false,
+                follow_link: false,
+                quiet: false,
+            };
+            assert!(check_paths(&args).unwrap_err().to_string().contains(why), "{source:?} {target:?}");
+        }
     }
 }

@@ -17,6 +17,7 @@ pub mod load_engine;
 pub mod login;
 pub mod manifest;
 pub mod plugin;
+pub mod proxies;
 pub mod prune;
 pub mod registry;
 pub mod run;

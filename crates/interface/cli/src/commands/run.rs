@@ -5,6 +5,7 @@ pub mod detach;
 mod env;
 mod mounts;
 pub mod options;
+mod unused;
 
 use crossdock_build::Engine;
 use crossdock_containers::{Container, ContainerConfig, Containers};
@@ -15,13 +16,14 @@ use super::engine;
 use super::transfer::{self, shown};
 use crate::args::run::RunArgs;
 use crate::error::{CliError, result, say};
+use crate::face::Session;
 
 /// Exit code of `run` when the container could not be made (126 and 127: when its program did not start).
 pub const NOT_RUN: u8 = 125;
 
 /// `run`
-pub fn run(args: &RunArgs) -> Result<(), CliError> {
-    let code = start(args).map_err(coded)?;
+pub fn run(session: &Session, args: &RunArgs) -> Result<(), CliError> {
+    let code = start(session, args).map_err(coded)?;
     match code {
         0 => Ok(()),
         code => Err(CliError::Exited(u8::try_from(code).unwrap_or(255))),
@@ -35,22 +37,20 @@ fn coded(error: CliError) -> CliError {
     }
 }
 
-fn start(args: &RunArgs) -> Result<i32, CliError> {
+fn start(session: &Session, args: &RunArgs) -> Result<i32, CliError> {
+    let taking = attach::taking(args)?;
     let engine = engine()?;
-    if args.tty && args.interactive && !args.detach && !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
-        say("WARNING: -it: the input is not a terminal");
-    }
     let _mounted = match super::helper_images::before_run(&engine, args.image(), args.command())? {
         super::helper_images::Answer::Run(mounted) => mounted,
         super::helper_images::Answer::Done => return Ok(0),
     };
-    let container = make(&engine, args)?;
+    let container = make(session, &engine, args)?;
     if args.detach {
         detach::spawn(&container)?;
         result(&container.config.id);
         return Ok(0);
     }
-    let outcome = attach::foreground(&engine, &container, args.interactive);
+    let outcome = attach::foreground(&engine, &container, taking);
     if outcome.is_err() && args.rm && !engine.is_cancelled() {
         // It did not start: nobody wants to see it again.
         let _ = Containers::new(&engine).remove(&container, true);
@@ -59,16 +59,16 @@ fn start(args: &RunArgs) -> Result<i32, CliError> {
 }
 
 /// `create`
-pub fn create(args: &RunArgs) -> Result<(), CliError> {
+pub fn create(session: &Session, args: &RunArgs) -> Result<(), CliError> {
     let engine = engine()?;
-    let container = make(&engine, args)?;
+    let container = make(session, &engine, args)?;
     result(&container.config.id);
     Ok(())
 }
 
 /// Makes the container the flags describe.
-fn make(engine: &Engine, args: &RunArgs) -> Result<Container, CliError> {
-    let read = options::read(args, rustix::process::geteuid().is_root())?;
+fn make(session: &Session, engine: &Engine, args: &RunArgs) -> Result<Container, CliError> {
+    let read = options::read(args, &super::proxies::of(session), rustix::process::geteuid().is_root())?;
     if let Some(path) = &args.cidfile
         && std::path::Path::new(path).exists()
     {

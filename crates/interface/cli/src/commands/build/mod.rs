@@ -1,7 +1,7 @@
 //! In: `build …`. Out: the build request, its progress, its files. Never: a flag swallowed.
 //!
 //! `context` says what is built from, `request` how, `outputs` where the result goes; `summary` is what stands under the
-//! progress, `environment` what variables and Docker's config.json say.
+//! progress, `environment` what variables say.
 
 mod context;
 mod environment;

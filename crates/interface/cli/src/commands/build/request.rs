@@ -12,7 +12,7 @@ use super::context::Inputs;
 use super::{environment, outputs};
 use crate::args::build::BuildArgs;
 use crate::commands::grants::Grants;
-use crate::commands::platforms;
+use crate::commands::{platforms, proxies};
 use crate::error::{CliError, say};
 use crate::face::Session;
 
@@ -47,7 +47,9 @@ pub fn request(
     options.target.clone_from(&args.target);
     options.build_args = build_args(&args.build_args)?;
     warn_of_automatic(&options.build_args);
-    environment::add_proxies(session, &mut options.build_args);
+    for (name, value) in proxies::of(session) {
+        options.build_args.entry(name).or_insert(value);
+    }
     options.labels = labels(&args.labels)?;
     options.no_cache = no_cache(args)?;
     options.resolve_mode = if args.pull { ResolveMode::Pull } else { ResolveMode::Default };

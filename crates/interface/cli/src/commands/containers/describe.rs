@@ -1,19 +1,23 @@
 //! In: a container. Out: what `inspect` says of it, under Docker's keys. Never: a key whose value is not known here.
 
+use crossdock_build::Engine;
 use crossdock_containers::Container;
 use crossdock_executor::sandbox::MountSource;
 use crossdock_llb::{Network, Security};
 use crossdock_oci::Timestamp;
 use serde_json::{Value, json};
 
+use super::merged;
 use super::ps::status_word;
 
 /// What Docker writes for a time that was not.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// The document of a container; `with_size`: with the bytes it has written.
-pub fn container(container: &Container, with_size: bool) -> Value {
+pub fn container(engine: &Engine, container: &Container, with_size: bool) -> Value {
     let (config, state) = (&container.config, &container.state);
+    // Kept as long as the container; of a damaged store the rest is still worth showing.
+    let image = engine.config_to_run(&config.image).map(|image| image.view.config).unwrap_or_default();
     let time = |time: Option<Timestamp>| time.map_or_else(|| NEVER.to_owned(), |time| time.to_string());
     let request = &config.request;
     let mounts: Vec<Value> = request
@@ -54,29 +58,43 @@ pub fn container(container: &Container, with_size: bool) -> Value {
         "LogPath": container.log_path().display().to_string(),
         "HostConfig": {
             "Binds": config.binds,
-            "NetworkMode": if request.network == Network::None { "none" } else { "host" },
+            "NetworkMode": network_name(request.network),
+            "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },
             "AutoRemove": config.auto_remove,
             "Privileged": request.security == Security::Insecure,
             "ReadonlyRootfs": request.readonly,
             "ShmSize": request.shm_size_bytes,
         },
         "Mounts": mounts,
-        "Config": {
-            "Hostname": request.hostname,
-            "User": request.user.clone().unwrap_or_default(),
-            "Tty": request.terminal.is_some(),
-            "OpenStdin": config.interactive,
-            "Env": request.env,
-            "Cmd": request.args,
-            "Image": config.image_name,
-            "WorkingDir": request.cwd.clone().unwrap_or_default(),
-            "Entrypoint": request.entrypoint,
-            "Labels": config.labels,
-        },
+        "Config": merged::config(config, &image),
+        "NetworkSettings": network_settings(request.network),
         "ImageManifestDescriptor": config.image.manifest,
     });
     if with_size {
         document["SizeRw"] = container.written_bytes().into();
     }
     document
+}
+
+fn network_name(network: Network) -> &'static str {
+    if network == Network::None { "none" } else { "host" }
+}
+
+/// What Docker says of a container that has no network of its own: no address.
+fn network_settings(network: Network) -> Value {
+    let addresses = json!({
+        "MacAddress": "",
+        "Gateway": "",
+        "IPAddress": "",
+        "IPPrefixLen": 0,
+        "IPv6Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+    });
+    let mut settings = addresses.clone();
+    let mut inner = addresses;
+    inner["Aliases"] = Value::Null;
+    settings["Ports"] = json!({});
+    settings["Networks"] = json!({ network_name(network): inner });
+    settings
 }

@@ -23,13 +23,12 @@ pub struct Document {
     shown: Data,
 }
 
-impl From<Value> for Document {
-    fn from(value: Value) -> Self {
-        Self { typed: None, shown: Data::from(&value) }
-    }
-}
-
 impl Document {
+    /// Of a document as it is shown, and as templates see it first.
+    pub fn with_typed(typed: &Value, shown: &Value) -> Self {
+        Self { typed: Some(Data::from(typed)), shown: Data::from(shown) }
+    }
+
     fn render(&self, template: &Template) -> Result<String, TemplateError> {
         let options = Options::default();
         if let Some(Ok(text)) = self.typed.as_ref().map(|typed| template.render(typed, &options)) {

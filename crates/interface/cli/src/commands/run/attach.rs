@@ -10,14 +10,61 @@ use crossdock_executor::keeper::ExecStdio;
 use crossdock_executor::sandbox::TerminalSize;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
+use super::super::interrupt;
 use super::super::transfer::shown;
+use crate::args::run::RunArgs;
 use crate::error::CliError;
 
 /// How often the caller's terminal is measured.
 const SIZE_POLL: std::time::Duration = std::time::Duration::from_millis(200);
 
+/// Exit code of a client that had to be told three times, as Docker's.
+const INSISTED: u8 = 1;
+
+/// How the caller takes part in a container.
+#[derive(Debug, Clone, Copy)]
+pub struct Taking {
+    /// It gets the caller's input.
+    pub interactive: bool,
+    /// It hears the signals the caller gets, when it has no terminal.
+    pub sig_proxy: bool,
+    /// What it writes is seen; with a terminal it always is.
+    pub stdout: bool,
+    pub stderr: bool,
+}
+
+/// The streams of `--attach`, in lower case.
+pub fn streams(words: &[String]) -> Result<Vec<String>, CliError> {
+    let stream = |word: &String| match word.to_ascii_lowercase() {
+        known if matches!(known.as_str(), "stdin" | "stdout" | "stderr") => Ok(known),
+        _ => Err(CliError::Usage(format!(
+            "invalid argument {word:?} for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR"
+        ))),
+    };
+    words.iter().map(stream).collect()
+}
+
+/// What the flags of `run` say of that.
+pub fn taking(args: &RunArgs) -> Result<Taking, CliError> {
+    let streams = streams(&args.attach)?;
+    let bare = |text: &str| {
+        let source = Box::new(CliError::Bare(Box::new(CliError::Usage(text.to_owned()))));
+        CliError::Code { source, code: 1 }
+    };
+    if args.detach && !streams.is_empty() {
+        return Err(bare("conflicting options: cannot specify both --attach and --detach"));
+    }
+    let has = |stream: &str| streams.is_empty() || streams.iter().any(|word| word == stream);
+    let interactive = args.interactive && has("stdin");
+    if args.tty && interactive && !args.detach && !std::io::stdin().is_terminal() {
+        return Err(bare("the input device is not a TTY"));
+    }
+    Ok(Taking { interactive, sig_proxy: args.sig_proxy, stdout: has("stdout"), stderr: has("stderr") })
+}
+
 /// Runs a container in the foreground; gives its exit code.
-pub fn foreground(engine: &Engine, container: &Container, interactive: bool) -> Result<i32, CliError> {
+pub fn foreground(engine: &Engine, container: &Container, taking: Taking) -> Result<i32, CliError> {
+    let interactive = taking.interactive;
     let containers = Containers::new(engine);
     let logger = match container.config.auto_remove {
         // Nobody can ask for the log of what is gone.
@@ -26,25 +73,44 @@ pub fn foreground(engine: &Engine, container: &Container, interactive: bool) -> 
     };
     let code = if container.config.request.terminal.is_some() {
         let size = Some(terminal_size());
-        let live = shown(true, |progress| containers.start(container, ExecStdio::default(), size, progress))?;
+        let live = shown(true, |progress| containers.start(container, ExecStdio::default(), size, progress, &|| {}))?;
         with_terminal(live, interactive, logger)?
     } else {
         let mut stdio = inherited_stdio(interactive)?;
+        for (stream, seen) in [(&mut stdio.stdout, taking.stdout), (&mut stdio.stderr, taking.stderr)] {
+            stream.take_if(|_| !seen);
+        }
         let pipes = logger.as_ref().map(|_| tee(&mut stdio)).transpose()?;
-        let live = shown(true, |progress| containers.start(container, stdio, None, progress))?;
+        let about_to_run = || {
+            if taking.sig_proxy {
+                interrupt::keep();
+            }
+        };
+        let live = shown(true, |progress| containers.start(container, stdio, None, progress, &about_to_run))?;
+        if taking.sig_proxy {
+            interrupt::hear(&live.running());
+        }
         let pumps: Vec<Pump> = match (pipes, logger) {
             (Some([out, err]), Some(logger)) => vec![
-                Pump::start(out, "stdout", Some(Arc::clone(&logger)), Some(Box::new(std::io::stdout()))),
-                Pump::start(err, "stderr", Some(logger), Some(Box::new(std::io::stderr()))),
+                Pump::start(out, "stdout", Some(Arc::clone(&logger)), onward(taking.stdout, std::io::stdout())),
+                Pump::start(err, "stderr", Some(logger), onward(taking.stderr, std::io::stderr())),
             ],
             _ => Vec::new(),
         };
         live.wait(|| pumps.into_iter().for_each(Pump::join))?
     };
+    if interrupt::insisted() {
+        return Err(CliError::Exited(INSISTED));
+    }
     if engine.is_cancelled() {
         return Err(CliError::Cancelled);
     }
     Ok(code)
+}
+
+/// Where a stream goes that is seen.
+fn onward(seen: bool, out: impl Write + Send + 'static) -> Option<Box<dyn Write + Send>> {
+    seen.then(|| Box::new(out) as Box<dyn Write + Send>)
 }
 
 /// Puts pipes in place of output and errors; gives their reading ends.

@@ -85,7 +85,7 @@ fn start(id: &str) -> Result<Started, CliError> {
         input = Some(writer);
     }
     let pipes = if has_terminal { None } else { Some(tee(&mut stdio)?) };
-    let mut live = containers.start(&container, stdio, None, &silent)?;
+    let mut live = containers.start(&container, stdio, None, &silent, &|| {})?;
     if let Some([out, err]) = pipes {
         pumps.push(Pump::start(out, "stdout", Some(Arc::clone(&logger)), None));
         pumps.push(Pump::start(err, "stderr", Some(logger), None));

@@ -7,13 +7,17 @@ use crate::error::CliError;
 /// Bytes of an environment file.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
-/// Variables from files, then from flags; a later one of the same name counts.
-pub fn variables(files: &[String], flags: &[String]) -> Result<Vec<String>, CliError> {
+/// Variables from files, of proxies, from flags; a later one of the same name counts. A proxy that a flag names is the
+/// flag's.
+pub fn variables(files: &[String], proxies: &[(String, String)], flags: &[String]) -> Result<Vec<String>, CliError> {
     let outside = |name: &str| std::env::var(name).ok();
     let mut all = Vec::new();
     for file in files {
-        all.extend(read(Path::new(file), &outside)?);
+        all.extend(read("read environment file", Path::new(file), &outside)?);
     }
+    let named = |name: &str| flags.iter().any(|word| word.split('=').next() == Some(name));
+    let proxies = proxies.iter().filter(|(name, _)| !named(name));
+    all.extend(proxies.map(|(name, value)| format!("{name}={value}")));
     for word in flags {
         if word.is_empty() || word.starts_with('=') {
             return Err(CliError::Usage(format!("invalid environment variable: {word:?}")));
@@ -29,11 +33,20 @@ pub fn variables(files: &[String], flags: &[String]) -> Result<Vec<String>, CliE
     Ok(all)
 }
 
-fn read(path: &Path, outside: &dyn Fn(&str) -> Option<String>) -> Result<Vec<String>, CliError> {
-    let file = |source| CliError::File { action: "read environment file", path: path.display().to_string(), source };
+/// Labels from files, which read as environment files do; a name alone has no value.
+pub fn labels(files: &[String]) -> Result<Vec<String>, CliError> {
+    let mut all = Vec::new();
+    for file in files {
+        all.extend(read("read label file", Path::new(file), &|_| Some(String::new()))?);
+    }
+    Ok(all)
+}
+
+fn read(action: &'static str, path: &Path, outside: &dyn Fn(&str) -> Option<String>) -> Result<Vec<String>, CliError> {
+    let file = |source| CliError::File { action, path: path.display().to_string(), source };
     let size = fs_err::metadata(path).map_err(file)?.len();
     if size > FILE_BYTES_MAX {
-        return Err(CliError::Usage(format!("{}: an environment file of {size} bytes is too long", path.display())));
+        return Err(CliError::Usage(format!("{}: a file of {size} bytes is too long", path.display())));
     }
     let bytes = fs_err::read(path).map_err(file)?;
     let text = String::from_utf8(bytes).map_err(|error| {
@@ -70,6 +83,13 @@ fn parse(text: &str, outside: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_gives_way_to_a_flag_and_to_no_file() {
+        let proxies = [("A", "p"), ("B", "p"), ("C", "p")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let flags = ["B=mine".to_owned(), "C".to_owned()];
+        assert_eq!(variables(&[], &proxies, &flags).unwrap(), ["A=p", "B=mine", "C"]);
+    }
 
     #[test]
     fn files_as_docker_reads_them() {

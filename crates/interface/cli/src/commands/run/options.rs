@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use crossdock_build::RunRequest;
-use crossdock_executor::sandbox::{SHM_SIZE_BYTES_DEFAULT, TerminalSize};
+use crossdock_executor::sandbox::{SHM_SIZE_BYTES_DEFAULT, SandboxMount, TerminalSize};
 use crossdock_llb::op::Ulimit;
 use crossdock_llb::{Network, Security};
 use crossdock_oci::Platform;
 
-use super::{env, mounts};
+use super::mounts::Shown;
+use super::{attach, env, mounts, unused};
 use crate::args::run::RunArgs;
 use crate::error::CliError;
 
@@ -47,7 +48,7 @@ pub struct Options {
 }
 
 /// Reads the flags; `is_root`: whether the user is root of the host.
-pub fn read(args: &RunArgs, is_root: bool) -> Result<Options, CliError> {
+pub fn read(args: &RunArgs, proxies: &[(String, String)], is_root: bool) -> Result<Options, CliError> {
     let mut warnings = refused(args)?;
     let default = std::env::var("DOCKER_DEFAULT_PLATFORM").ok().filter(|text| !text.is_empty());
     let platform = args
@@ -75,22 +76,11 @@ pub fn read(args: &RunArgs, is_root: bool) -> Result<Options, CliError> {
                 .to_owned(),
         );
     }
-    let mut all = Vec::new();
-    for text in &args.volumes {
-        all.extend(mounts::volume(text)?);
-    }
-    for text in &args.mounts {
-        all.push(mounts::mount(text)?);
-    }
-    for text in &args.tmpfs {
-        all.push(mounts::tmpfs(text)?);
-    }
-    for text in &args.device {
-        all.push(mounts::device(text)?);
-    }
-    let mut variables = env::variables(&args.env_file, &args.env)?;
-    if args.tty && !variables.iter().any(|pair| pair.starts_with("TERM=")) {
-        variables.insert(0, "TERM=xterm".to_owned());
+    let (shown, volumes) = shown(args)?;
+    if let Some(cwd) = args.workdir.as_deref().filter(|cwd| !cwd.is_empty() && !cwd.starts_with('/')) {
+        return Err(CliError::Usage(format!(
+            "the working directory '{cwd}' is invalid, it needs to be an absolute path"
+        )));
     }
     let usage =
         |text: &str, flag: &str, why: &str| CliError::Usage(format!("invalid argument {text:?} for {flag}: {why}"));
@@ -99,14 +89,15 @@ pub fn read(args: &RunArgs, is_root: bool) -> Result<Options, CliError> {
         platform,
         entrypoint: args.entrypoint.clone(),
         args: args.command().to_vec(),
-        env: variables,
+        env: env::variables(&args.env_file, proxies, &args.env)?,
         cwd: args.workdir.clone(),
         user: args.user.clone(),
         hostname: args.hostname.clone().unwrap_or_default(),
         extra_hosts: args.add_host.iter().map(|text| extra_host(text)).collect::<Result<_, _>>()?,
         network,
         security: if args.privileged { Security::Insecure } else { Security::Sandbox },
-        mounts: all,
+        mounts: shown,
+        volumes,
         terminal: args.tty.then_some(TerminalSize { rows: 24, columns: 80 }),
         readonly: args.read_only,
         ulimits: args.ulimit.iter().map(|text| ulimit(text)).collect::<Result<_, _>>()?,
@@ -116,8 +107,28 @@ pub fn read(args: &RunArgs, is_root: bool) -> Result<Options, CliError> {
         Some((name, value)) => (name.to_owned(), value.to_owned()),
         None => (text.clone(), String::new()),
     };
+    let labels = env::labels(&args.label_file)?;
     let stop_signal = args.stop_signal.as_deref().map(signal).transpose()?;
-    Ok(Options { request, labels: args.label.iter().map(label).collect(), stop_signal, warnings })
+    Ok(Options { request, labels: labels.iter().chain(&args.label).map(label).collect(), stop_signal, warnings })
+}
+
+/// What is mounted, and the volumes without a name.
+fn shown(args: &RunArgs) -> Result<(Vec<SandboxMount>, Vec<String>), CliError> {
+    let (mut all, mut own) = (Vec::new(), Vec::new());
+    let volumes = args.volumes.iter().map(|text| mounts::volume(text));
+    for shown in volumes.chain(args.mounts.iter().map(|text| mounts::mount(text))) {
+        match shown? {
+            Shown::Mount(mount) => all.push(mount),
+            Shown::Own(dest) => own.push(dest),
+        }
+    }
+    for text in &args.tmpfs {
+        all.push(mounts::tmpfs(text)?);
+    }
+    for text in &args.device {
+        all.push(mounts::device(text)?);
+    }
+    Ok((all, own))
 }
 
 /// Flags that have no effect here, one sentence each; those a container cannot do without are an error.
@@ -136,7 +147,9 @@ fn refused(args: &RunArgs) -> Result<Vec<String>, CliError> {
             args.pull
         )));
     }
-    let mut warnings = Vec::new();
+    check_restart(args)?;
+    attach::streams(&args.attach)?;
+    let mut warnings = unused::check(&args.unused, args.no_healthcheck)?;
     for option in &args.security_opt {
         match option.split(['=', ':']).next().unwrap_or_default() {
             // Nothing of the kind is in force that could be turned off.
@@ -172,6 +185,18 @@ fn refused(args: &RunArgs) -> Result<Vec<String>, CliError> {
     ];
     warnings.extend(limits.into_iter().flatten().map(|flag| format!("{flag} has no effect")));
     Ok(warnings)
+}
+
+fn check_restart(args: &RunArgs) -> Result<(), CliError> {
+    let policy = args.restart.as_deref().unwrap_or_default();
+    match policy.split(':').next().unwrap_or_default() {
+        "" | "no" => Ok(()),
+        _ if args.rm => Err(CliError::Usage("conflicting options: cannot specify both --restart and --rm".to_owned())),
+        "always" | "unless-stopped" | "on-failure" => Ok(()),
+        other => Err(CliError::Usage(format!(
+            "invalid restart policy: unknown policy '{other}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+        ))),
+    }
 }
 
 fn network(text: &str, warnings: &mut Vec<String>) -> Result<Network, CliError> {
@@ -260,6 +285,12 @@ pub fn signal(text: &str) -> Result<i32, CliError> {
     by_name
         .or_else(|| name.parse().ok().filter(|number| (1..=64).contains(number)))
         .ok_or_else(|| CliError::Usage(format!("invalid signal: {text}")))
+}
+
+/// `SIGTERM` for 15; the number itself where it has no name here.
+pub fn signal_name(number: i32) -> String {
+    let name = SIGNALS.iter().find(|(_, known)| *known == number).map(|(name, _)| format!("SIG{name}"));
+    name.unwrap_or_else(|| number.to_string())
 }
 
 #[cfg(test)]
