@@ -1,11 +1,11 @@
 //! In: what a Dockerfile's lowering found, or why it failed. Out: the findings with their lines. Never: an order that changes from run to run.
 
-use crossdock_dockerfile::{Finding, LineRange, excerpt};
+use crossdock_dockerfile::{Finding, LineRange, ParseError, excerpt};
 
 use super::json::Json;
 use super::{Answer, bytes, location};
 use crate::build::Checked;
-use crate::error::{Fault, FrontendError};
+use crate::error::{ErrorKind, Fault, FrontendError};
 use crate::outcome::SourceFile;
 
 /// What a check says: findings, and what keeps the Dockerfile from being built.
@@ -25,9 +25,10 @@ pub(super) fn answer(
     if let Some(error) = &failure {
         let place = error.location.as_ref().map(|at| LineRange::new(at.first_line, at.last_line));
         let excerpt = place.and_then(|lines| excerpt::render(&file.name, &file.text, &[lines]));
-        said = Some(error.to_string());
-        text.push_str(&excerpt.map_or_else(String::new, |excerpt| format!("\n{excerpt}")));
+        said = Some(excerpt.map_or_else(|| error.to_string(), |excerpt| format!("{error}\n{excerpt}")));
     }
+    // A blank line stands between what was found and what follows on the other stream.
+    text.push_str(if said.is_some() && !findings.is_empty() { "\n" } else { "" });
     Ok(Answer { json: document(&findings, failure.as_ref(), violation, source).pretty(), text, status, failure: said })
 }
 
@@ -47,11 +48,19 @@ fn document(
     if let Some(error) = failure {
         let place = error.location.as_ref().map(|at| LineRange::new(at.first_line, at.last_line));
         let place = place.map_or(Json::Null, location);
-        all.push(("buildError", Json::object([("message", error.to_string().into()), ("location", place)])));
+        all.push(("buildError", Json::object([("message", message(error).into()), ("location", place)])));
     } else if let Some(text) = violation {
         all.push(("buildError", Json::Object(vec![("message", text.into())])));
     }
     Json::Object(all)
+}
+
+/// The location is beside it: where the reference's reader of lines does not say it in words, programs do not expect it.
+fn message(error: &FrontendError) -> String {
+    match error.kind.as_ref() {
+        ErrorKind::Parse(ParseError { kind, .. }) if kind.is_about_lines() => kind.to_string(),
+        _ => error.to_string(),
+    }
 }
 
 fn warning(finding: &Finding) -> Json {

@@ -70,7 +70,11 @@ pub fn run(
     let answer = Build::call(&engine, request, question.call, shown, &progress);
     display.finish();
     let answer = answer?;
-    result(if question.as_json { &answer.json } else { answer.text.trim_end_matches('\n') });
+    if question.as_json {
+        result(&answer.json);
+    } else if let Some(text) = answer.text.strip_suffix('\n') {
+        result(text);
+    }
     if let Some(failure) = &answer.failure {
         say(&format!("ERROR: {failure}"));
     }
