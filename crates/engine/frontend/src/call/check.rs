@@ -76,7 +76,7 @@ fn warning(finding: &Finding) -> Json {
 fn in_words(findings: &[Finding], file: &SourceFile) -> String {
     let mut sorted: Vec<&Finding> = findings.iter().collect();
     // By place; what stands at one place stays in the order it was found.
-    sorted.sort_by_key(|finding| (finding.lines.first, finding.rule.name()));
+    sorted.sort_by_key(|finding| finding.lines.first);
     let mut out = match sorted.len() {
         0 => "Check complete, no warnings found.\n".to_owned(),
         1 => "Check complete, 1 warning has been found!\n".to_owned(),
