@@ -69,7 +69,7 @@ pub fn run(
     let progress = Progress::new(Arc::clone(&display) as Arc<dyn Sink>);
     let answer = Build::call(&engine, request, question.call, shown, &progress);
     display.finish();
-    let answer = answer?;
+    let answer = answer.map_err(|source| CliError::Build { source: Box::new(source), dockerfile: None })?;
     if question.as_json {
         result(&answer.json);
     } else if let Some(text) = answer.text.strip_suffix('\n') {
