@@ -3,22 +3,23 @@
 use crossdock_dockerfile::{Finding, LineRange, ParseError, excerpt};
 
 use super::json::Json;
-use super::{Answer, bytes, location};
+use super::{Answer, base64, location};
 use crate::build::Checked;
 use crate::error::{ErrorKind, Fault, FrontendError};
 use crate::outcome::SourceFile;
+use crate::read::Entrypoint;
 
 /// What a check says: findings, and what keeps the Dockerfile from being built.
 pub(super) fn answer(
     checked: Result<Checked, (Vec<Finding>, Fault)>,
-    source: &SourceFile,
+    source: &Entrypoint,
     shown: &str,
 ) -> Result<Answer, FrontendError> {
     let (findings, violation, failure) = match checked {
         Ok(checked) => (checked.findings, checked.violation, None),
-        Err((findings, fault)) => (findings, None, Some(fault.in_file(source))),
+        Err((findings, fault)) => (findings, None, Some(fault.in_file(&source.file))),
     };
-    let file = SourceFile { name: shown.to_owned(), text: source.text.clone() };
+    let file = SourceFile { name: shown.to_owned(), text: source.file.text.clone() };
     let status = u8::from(!findings.is_empty() || failure.is_some());
     let mut text = if failure.is_some() && findings.is_empty() { String::new() } else { in_words(&findings, &file) };
     let mut said = violation.clone();
@@ -36,12 +37,12 @@ fn document(
     findings: &[Finding],
     failure: Option<&FrontendError>,
     violation: Option<String>,
-    source: &SourceFile,
+    source: &Entrypoint,
 ) -> Json {
     let warnings = if findings.is_empty() { Json::Null } else { Json::List(findings.iter().map(warning).collect()) };
     let file = Json::Object(vec![
-        ("filename", source.name.as_str().into()),
-        ("data", bytes(source)),
+        ("filename", source.file.name.as_str().into()),
+        ("data", base64(&source.bytes).into()),
         ("language", "Dockerfile".into()),
     ]);
     let mut all = vec![("warnings", warnings), ("sources", Json::List(vec![file]))];

@@ -8,11 +8,11 @@ use crossdock_dockerfile::{
 
 use super::json::Json;
 use super::table::table;
-use super::{Answer, bytes, location};
+use super::{Answer, base64, location};
 use crate::environment::Environment;
 use crate::options::Options;
-use crate::outcome::SourceFile;
 use crate::plan::{Base, Plan};
+use crate::read::Entrypoint;
 
 /// A parameter of the target.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ struct Parameters {
     ssh: Vec<Parameter>,
 }
 
-pub(super) fn answer(file: &Dockerfile, plan: &Plan, options: &Options, source: &SourceFile) -> Answer {
+pub(super) fn answer(file: &Dockerfile, plan: &Plan, options: &Options, source: &Entrypoint) -> Answer {
     let parameters = collect(file, plan, options);
     let stage = &file.stages[plan.target];
     let json = Json::object([
@@ -41,7 +41,7 @@ pub(super) fn answer(file: &Dockerfile, plan: &Plan, options: &Options, source: 
         ("args", list(&parameters.args)),
         ("secrets", list(&parameters.secrets)),
         ("ssh", list(&parameters.ssh)),
-        ("sources", Json::List(vec![bytes(source)])),
+        ("sources", Json::List(vec![base64(&source.bytes).into()])),
     ])
     .pretty();
     let text = in_words(stage.name.as_deref(), stage.description.as_deref(), &parameters);
