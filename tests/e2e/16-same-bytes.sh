@@ -64,9 +64,32 @@ D
   check_true "of files that were younger" test "$(times "$T/image.tar" | awk '$1 > 1500000000' | wc -l)" -gt 10
   x build -o type=oci,dest=asked.tar,rewrite-timestamp=maybe app
   fails "another word" "rewrite-timestamp"
+  # Nobody wrote a history of this base: its layer has an entry all the same, and is none of those made here.
+  dockerfile "$T/bare" 'FROM bare:1' 'WORKDIR /w' 'ENV A=b' 'RUN echo x > /x'
+  x SOURCE_DATE_EPOCH=1 build --platform linux/amd64 -o type=oci,dest=bare.tar bare
+  ok "a base without a history"
+  check "every layer has an entry, in their order" "pulled from docker.io/library/bare:1@$BARE
+pulled from docker.io/library/bare:1@$BARE
+WORKDIR /w
+RUN /bin/sh -c echo x > /x # buildkit" "$(blob_of "$T/bare.tar" "$(manifest_of "$T/bare.tar" linux/amd64 | jq -r .config.digest)" | jq -r '.history[] | select(.empty_layer | not) | .created_by')"
+  check "the base's layers stay as they are" "$BARE_LAYERS" "$(manifest_of "$T/bare.tar" linux/amd64 | jq -r '.layers[:2][].digest')"
+  check_match "a hard link named from the root" '^tree /hard2 .*links=/hard1 ' "$(tree "$T/bare.tar" linux/amd64)"
   nothing_left "same bytes"
 }
 
 emulators
 busybox_registry
+# Old tools wrote the targets of hard links from the root.
+python3 - "$WORK/links.tar" <<'P'
+import io, sys, tarfile
+with tarfile.open(sys.argv[1], "w") as tar:
+    for name, target in (("hard1", ""), ("hard2", "/hard1")):
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname, member.size = (tarfile.LNKTYPE, target, 0) if target else (tarfile.REGTYPE, "", 3)
+        tar.addfile(member, io.BytesIO(b"x" * member.size))
+P
+"$E2E/oci-image" "$WORK/bare" 1 --no-history linux/amd64="$CACHE/busybox/root-amd64.tar,$WORK/links.tar"
+skopeo_ copy -q --dest-tls-verify=false "oci:$WORK/bare:1" "docker://$REGISTRY/library/bare:1"
+BARE=$(registry_digest library/bare:1)
+BARE_LAYERS=$(skopeo_ inspect --raw --tls-verify=false "docker://$REGISTRY/library/bare:1" | jq -r '.layers[].digest')
 each_user scenario root sub nosub

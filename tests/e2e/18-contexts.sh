@@ -131,6 +131,9 @@ git_contexts() {
   fails "an unknown query" 'unexpected query "unknown"'
   x build "file://$T/www/none.git"
   fails "a repository that is not there" "git: cannot reach file://$T/www/none.git"
+  printf 'FROM busybox\nCOPY nothing /x\n' > "$T/lacks"
+  IN=$T/lacks x build -f - "$file"
+  fails "a path the repository lacks" 'failed to calculate checksum of the build context: "/nothing": not found'
   printf 'FROM busybox\nCOPY . /all\n' > "$T/all.Dockerfile"
   x build -f "$T/all.Dockerfile" -o type=local,dest=plain.out "$file#v1"
   ok "without history"
@@ -275,6 +278,8 @@ web_contexts() {
   tar -C "$T/dir" -czf "$T/www/context.tar.gz" --owner=0 --group=0 .
   cp "$T/dir/Dockerfile" "$T/www/my.Dockerfile"
   same "an archive of a web server" "$WEB/context.tar.gz"
+  IN=$T/lacks x build -f - "$WEB/context.tar.gz"
+  fails "a path the archive lacks" 'failed to calculate checksum of the build context: "/nothing": not found'
   same "behind a redirect" "$WEB/moved/context.tar.gz"
   same "with a password in the URL" "${WEB/\/\//\/\/u:p@}/auth/context.tar.gz"
   x build "$WEB/context.tar.gz"

@@ -170,6 +170,7 @@ fn finish_build(
     outcome: BuildOutcome,
 ) -> Result<BuildReport, BuildError> {
     check_platforms(steps, &outcome)?;
+    steps.note_places(&outcome);
     let finished = solve(&bridge, &outcome)?;
     let export = ExportRequest {
         outputs: request.outputs.clone(),

@@ -96,11 +96,19 @@ pub enum BuildError {
         "{name} is an index, and its manifest for {platform} is not in the local store; `crossdock pull --all-platforms` fetches what is missing, `crossdock push --platform` pushes one that is here"
     )]
     PlatformNotHere { name: String, platform: String },
-    #[error("patterns {patterns:?}: {source}")]
-    Pattern { patterns: String, source: crossdock_dockerfile::ignore::IgnoreError },
+    /// In the words of the reference, with the pattern that is wrong.
+    #[error(
+        "failed to compute cache key: failed to calculate checksum of {place}: invalid {list}: [{patterns}]: {source}"
+    )]
+    Pattern {
+        place: &'static str,
+        list: &'static str,
+        patterns: String,
+        source: crossdock_dockerfile::ignore::IgnoreError,
+    },
     /// A source of COPY or ADD that is not there. `hint` names the ignore pattern that hides it, or names like it.
     #[error("failed to compute cache key: failed to calculate checksum of {place}: {path:?}: not found{hint}")]
-    SourceMissing { place: String, path: String, hint: String },
+    SourceMissing { place: &'static str, path: String, hint: String },
     #[error("{reference} was found, but its platform ({found}) does not match the specified platform ({wanted})")]
     OtherPlatform { reference: Reference, wanted: Platform, found: Platform },
     #[error("blob {digest} in the local store is damaged and was dropped; build again to fetch or make it anew")]

@@ -238,6 +238,9 @@ fn explain_exec(error: BuildError, op: &ExecOp, platform: &Platform) -> BuildErr
             };
             process_error(op, format!("{failure}{hint}"))
         }
+        BuildError::Executor(failure @ (ExecutorError::NoSuchId { .. } | ExecutorError::IdOutOfRange { .. })) => {
+            process_error(op, failure.to_string())
+        }
         other => other,
     }
 }

@@ -34,7 +34,7 @@ impl PatternSet for Compiled {
 }
 
 fn compile(patterns: &[String]) -> Result<Box<dyn PatternSet>, String> {
-    let patterns = Patterns::from_list(patterns).map_err(|error| error.to_string())?;
+    let patterns = Patterns::of_copy(patterns).map_err(|error| error.to_string())?;
     Ok(Box::new(Compiled(patterns)))
 }
 

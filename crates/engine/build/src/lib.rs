@@ -24,6 +24,7 @@ mod perform;
 mod publish;
 mod resolve;
 mod result;
+mod selection;
 mod sources;
 mod trees;
 mod unpack;

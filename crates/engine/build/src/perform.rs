@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossdock_content::{Lease, Link, Space, Store};
-use crossdock_dockerfile::ignore::Patterns;
 use crossdock_emulation::Host;
 use crossdock_executor::Keeper;
 use crossdock_image::{LayerId, Layers};
@@ -13,12 +12,10 @@ use crossdock_llb::{Op, SourceOp, Vertex};
 use crossdock_oci::{Reference, Timestamp, VertexDigest};
 use crossdock_progress::{Event, Progress};
 use crossdock_registry::Client;
-use crossdock_snapshot::content_hash;
-use crossdock_snapshot::path::RootedPath;
-use crossdock_snapshot::tree::{Tree, TreeError};
+use crossdock_snapshot::tree::Tree;
 use crossdock_solver::{
-    CacheKey, Cancel, ContentDigest, ContentKey, ContentSelector, Executed, Execution, Explanation, Found, Performer,
-    Stored, content_selectors,
+    CacheKey, Cancel, ContentDigest, ContentKey, Executed, Execution, Explanation, Found, Performer, Stored,
+    content_selectors,
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +28,7 @@ use crate::locals::Locals;
 use crate::mounts::{FreshCaches, Given};
 use crate::resolve::Resolver;
 use crate::result::{Output, StoredOutput};
+use crate::selection::{Place, selected, source_missing};
 use crate::trees::Trees;
 use crate::unpack::Unpacker;
 
@@ -61,6 +59,8 @@ pub struct Steps {
     pub(crate) source_times: Mutex<HashMap<VertexDigest, i64>>,
     /// Sources that brought what was here before.
     unchanged: Mutex<HashSet<VertexDigest>>,
+    /// What errors call the trees of sources.
+    pub(crate) places: Mutex<HashMap<VertexDigest, Place>>,
     /// Keys of records that were used, to be marked at the end.
     used: Mutex<Vec<String>>,
 }
@@ -106,6 +106,7 @@ impl Steps {
             began: Mutex::default(),
             source_times: Mutex::default(),
             unchanged: Mutex::default(),
+            places: Mutex::default(),
             used: Mutex::default(),
         }
     }
@@ -210,10 +211,11 @@ impl Steps {
 
     fn digest_input(&self, vertex: &Vertex, input: usize, source: &Output) -> Result<ContentDigest, BuildError> {
         let tree = self.tree_of(source)?;
+        let place = self.place_of(vertex, input);
         let mut digests = Vec::new();
         for selector in content_selectors(&vertex.op, vertex.inputs.len(), input) {
-            let digest =
-                selected(tree.as_ref(), &selector).map_err(|error| source_missing(error, source, &selector.path))?;
+            let digest = selected(tree.as_ref(), &selector, place)
+                .map_err(|error| source_missing(error, place, source, tree.as_ref()))?;
             digests.extend_from_slice(&digest.0);
         }
         let mut hasher = crossdock_oci::Hasher::new();
@@ -365,46 +367,4 @@ impl Performer for Steps {
             self.announce(vertex, Some(now), Some(now), true, "");
         }
     }
-}
-
-/// The digest of what one selector picks of a tree.
-fn selected(tree: &dyn Tree, selector: &ContentSelector) -> Result<content_hash::ContentDigest, BuildError> {
-    let pattern = |source| BuildError::Pattern { patterns: selector.include_patterns.join(","), source };
-    let include = Patterns::from_list(&selector.include_patterns).map_err(pattern)?;
-    let exclude = Patterns::from_list(&selector.exclude_patterns).map_err(pattern)?;
-    let (included, excluded) = (
-        |path: &RootedPath| include.is_ignored(path.as_bytes()),
-        |path: &RootedPath| exclude.is_ignored(path.as_bytes()),
-    );
-    let mut selection = content_hash::Selection::of(selector.path.as_bytes());
-    selection.wildcard = selector.wildcard;
-    selection.follow_symlink = selector.follow_symlink;
-    if !include.is_empty() {
-        selection.include = Some(&included);
-    }
-    if !exclude.is_empty() {
-        selection.exclude = Some(&excluded);
-    }
-    Ok(content_hash::digest(tree, &selection)?)
-}
-
-/// A missing source in BuildKit's words, with the pattern that hides it or names like it.
-fn source_missing(error: BuildError, source: &Output, path: &str) -> BuildError {
-    let BuildError::Tree(TreeError::NotFound { path: missing, near }) = &error else { return error };
-    let (place, hidden) = match source {
-        Output::Local(tree) => ("the build context", tree.hidden_by(missing)),
-        Output::Layers(_) => ("the stage it is copied from", None),
-    };
-    let near = match source {
-        // Of the context only what instructions name was looked at.
-        Output::Local(tree) if near.is_empty() && hidden.is_none() => tree.near_missing(missing),
-        _ => near.clone(),
-    };
-    let names: Vec<String> = near.iter().map(|name| format!("\"{name}\"")).collect();
-    let hint = match (hidden, names.is_empty()) {
-        (Some(pattern), _) => format!(" (it is hidden by the pattern {pattern:?} of the ignore file)"),
-        (None, false) => format!(" (did you mean {}?)", names.join(" or ")),
-        (None, true) => String::new(),
-    };
-    BuildError::SourceMissing { place: place.to_owned(), path: path.to_owned(), hint }
 }

@@ -148,6 +148,23 @@ pub enum ParseErrorKind {
     CheckOptions(String),
 }
 
+impl ParseErrorKind {
+    /// Whether it is met while lines are read, before anything is made of their words: the reference's message of these
+    /// says no line.
+    pub const fn is_about_lines(&self) -> bool {
+        matches!(
+            self,
+            Self::BeforeFirstStage(_)
+                | Self::LineTooLong
+                | Self::DirectiveRepeated(_)
+                | Self::EscapeToken(_)
+                | Self::UnterminatedHeredoc(_)
+                | Self::TwoArguments(_)
+                | Self::NoEqualsSign(_)
+        )
+    }
+}
+
 /// Why a text is no duration in Go's notation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {

@@ -133,6 +133,23 @@ impl Patterns {
         Ok(Self { list })
     }
 
+    /// Takes the patterns of a copy's flags. Paths there have no slash in front: a pattern with one matches nothing, as
+    /// in the reference.
+    ///
+    /// # Errors
+    /// When a pattern is malformed or a limit is met.
+    pub fn of_copy<S: AsRef<str>>(patterns: &[S]) -> Result<Self, IgnoreError> {
+        let mut list = Vec::new();
+        for text in patterns.iter().map(|text| text.as_ref().trim()) {
+            let pattern = read_pattern(text, 0)?;
+            list.extend(pattern.filter(|_| !text.strip_prefix('!').unwrap_or(text).starts_with('/')));
+            if list.len() > IGNORE_PATTERNS_MAX {
+                return Err(IgnoreError::TooManyPatterns);
+            }
+        }
+        Ok(Self { list })
+    }
+
     /// The patterns, in order.
     pub fn patterns(&self) -> &[Pattern] {
         &self.list

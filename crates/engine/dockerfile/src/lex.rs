@@ -1,5 +1,7 @@
 //! In: the text of a Dockerfile. Out: its logical lines: continuations joined, comments and directives taken out, heredocs attached. Never: a look into an instruction beyond what heredocs need.
 
+use std::collections::BTreeSet;
+
 use crate::LineRange;
 use crate::directive::{Directive, DirectiveKey, DirectiveReader};
 use crate::error::{ParseError, ParseErrorKind};
@@ -35,6 +37,12 @@ pub(crate) struct Lexed {
 
 /// Takes a file apart.
 pub(crate) fn lex(text: &str) -> Result<Lexed, ParseError> {
+    lex_with(text, &BTreeSet::new())
+}
+
+/// The same of a file some of whose lines held bytes that are no UTF-8; `text` has U+FFFD in their place. Comments and
+/// what becomes words of the image's config alone may hold them, as in the reference: old files are in Latin-1.
+pub(crate) fn lex_with(text: &str, not_utf8: &BTreeSet<u32>) -> Result<Lexed, ParseError> {
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(ParseError::whole(ParseErrorKind::FileTooLarge(text.len())));
     }
@@ -42,7 +50,7 @@ pub(crate) fn lex(text: &str) -> Result<Lexed, ParseError> {
         return Err(ParseError::whole(ParseErrorKind::Empty));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut lexer = Lexer::new(text);
+    let mut lexer = Lexer::new(text, not_utf8);
     while let Some(line) = lexer.next_line()? {
         lexer.read_statement(line)?;
     }
@@ -61,6 +69,8 @@ struct Lexer<'a> {
     lines: std::str::SplitInclusive<'a, char>,
     /// The line read last, from 1.
     number: u32,
+    /// Lines with bytes that are no UTF-8.
+    not_utf8: &'a BTreeSet<u32>,
     escape: char,
     directives: DirectiveReader,
     comments: Vec<String>,
@@ -69,10 +79,11 @@ struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    fn new(text: &'a str) -> Self {
+    fn new(text: &'a str, not_utf8: &'a BTreeSet<u32>) -> Self {
         Self {
             lines: text.split_inclusive('\n'),
             number: 0,
+            not_utf8,
             escape: DEFAULT_ESCAPE,
             directives: DirectiveReader::default(),
             comments: Vec::new(),
@@ -111,7 +122,10 @@ impl<'a> Lexer<'a> {
             return Ok(());
         }
         let first = self.number;
-        let Some(text) = self.join_continuations(line)? else { return Ok(()) };
+        let Some((text, unreadable)) = self.join_continuations(line)? else { return Ok(()) };
+        if let Some(line) = unreadable.filter(|_| !is_words_of_the_config(split_line(&text, self.escape).keyword)) {
+            return Err(ParseError::at(ParseErrorKind::NotUtf8, LineRange::line(line)));
+        }
         if self.statements.len() >= INSTRUCTIONS_MAX {
             return Err(self.error(ParseErrorKind::TooManyInstructions, first));
         }
@@ -144,13 +158,14 @@ impl<'a> Lexer<'a> {
         Ok(true)
     }
 
-    /// The line with those that continue it; `None` for an empty one.
-    fn join_continuations(&mut self, line: &str) -> Result<Option<String>, ParseError> {
+    /// The line with those that continue it, and the first of them with bytes that are no UTF-8; `None` for an empty one.
+    fn join_continuations(&mut self, line: &str) -> Result<Option<(String, Option<u32>)>, ParseError> {
         let (start, mut continues) = take_continuation(line, self.escape);
         if !continues && start.is_empty() {
             return Ok(None);
         }
         let mut text = start.to_owned();
+        let mut unreadable = self.not_utf8.get(&self.number).copied();
         let mut has_empty = false;
         while continues {
             let Some(line) = self.next_line()? else { break };
@@ -164,13 +179,14 @@ impl<'a> Lexer<'a> {
             }
             let (part, more) = take_continuation(line, self.escape);
             text.push_str(part);
+            unreadable = unreadable.or_else(|| self.not_utf8.get(&self.number).copied());
             continues = more;
         }
         if has_empty {
             self.empty_continuations.push(LineRange::line(self.number));
         }
         // An escape alone, and nothing after it, is no instruction.
-        Ok((!text.trim().is_empty()).then_some(text))
+        Ok((!text.trim().is_empty()).then_some((text, unreadable)))
     }
 
     /// RUN, COPY and ADD in shell form may, and ONBUILD of these.
@@ -191,10 +207,18 @@ impl<'a> Lexer<'a> {
             if end == heredoc.name {
                 return Ok(());
             }
+            if self.not_utf8.contains(&self.number) {
+                return Err(ParseError::at(ParseErrorKind::NotUtf8, LineRange::line(self.number)));
+            }
             heredoc.content.push_str(line);
         }
         Err(self.error(ParseErrorKind::UnterminatedHeredoc(heredoc.name.clone()), first))
     }
+}
+
+/// LABEL and MAINTAINER: no step sees what they say.
+fn is_words_of_the_config(keyword: &str) -> bool {
+    ["LABEL", "MAINTAINER"].iter().any(|word| keyword.eq_ignore_ascii_case(word))
 }
 
 fn without_line_end(line: &str) -> &str {

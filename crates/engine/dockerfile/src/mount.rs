@@ -95,6 +95,8 @@ pub enum MountError {
     UnknownSharing { word: String, suggestion: Option<String> },
     #[error("invalid value for {key}: {value}")]
     Value { key: String, value: String },
+    #[error("invalid value {value} for {key}")]
+    Number { key: String, value: String },
     #[error("{key} not allowed for {kind:?} type mounts")]
     NotAllowed { key: &'static str, kind: &'static str },
     #[error("secret mount should not have a from")]
@@ -204,6 +206,7 @@ fn set_bare(mount: &mut Mount, readonly: &mut Option<bool>, field: &str) -> Resu
 
 fn set(mount: &mut Mount, readonly: &mut Option<bool>, field: &str, key: &str, value: &str) -> Result<(), MountError> {
     let bad_value = || MountError::Value { key: key.to_owned(), value: value.to_owned() };
+    let bad_number = |_| MountError::Number { key: key.to_owned(), value: value.to_owned() };
     match key {
         "type" => mount.kind = mount_type(value)?,
         "from" => value.clone_into(&mut mount.from),
@@ -221,9 +224,9 @@ fn set(mount: &mut Mount, readonly: &mut Option<bool>, field: &str, key: &str, v
         }
         "id" => value.clone_into(&mut mount.id),
         "sharing" => mount.sharing = Some(sharing(value)?),
-        "mode" => mount.mode = Some(u32::from_str_radix(value, 8).map_err(|_| bad_value())?),
-        "uid" => mount.uid = Some(value.parse().map_err(|_| bad_value())?),
-        "gid" => mount.gid = Some(value.parse().map_err(|_| bad_value())?),
+        "mode" => mount.mode = Some(u32::from_str_radix(value, 8).map_err(bad_number)?),
+        "uid" => mount.uid = Some(value.parse().map_err(bad_number)?),
+        "gid" => mount.gid = Some(value.parse().map_err(bad_number)?),
         "env" => mount.env = Some(value.to_owned()),
         _ => {
             let suggestion = suggest::nearest(key, KEYS);

@@ -1,5 +1,7 @@
 //! In: the bytes of a Dockerfile. Out: its global arguments and stages, and the ways to name a stage. Never: a stage resolved to an image.
 
+use std::collections::BTreeSet;
+
 use crate::directive::{Directive, DirectiveKey};
 use crate::error::{ParseError, ParseErrorKind, did_you_mean};
 use crate::instruction::{ArgDefinition, Command, Instruction};
@@ -69,15 +71,12 @@ impl Dockerfile {
     /// # Errors
     /// When they are no Dockerfile; the error names the lines.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ParseError> {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Self::parse(text),
-            Err(error) => {
-                let before = &bytes[..error.valid_up_to()];
-                let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-                let line = LineRange::line(u32::try_from(line).unwrap_or(u32::MAX));
-                Err(ParseError::at(ParseErrorKind::NotUtf8, line))
-            }
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return Self::parse(text);
         }
+        let lines = (1..).zip(bytes.split(|byte| *byte == b'\n'));
+        let not_utf8 = lines.filter(|(_, line)| std::str::from_utf8(line).is_err()).map(|(number, _)| number).collect();
+        Self::parse_with(&String::from_utf8_lossy(bytes), &not_utf8)
     }
 
     /// Parses a text.
@@ -85,7 +84,11 @@ impl Dockerfile {
     /// # Errors
     /// When it is no Dockerfile; the error names the lines.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let Lexed { statements, directives, escape, empty_continuations } = lex::lex(text)?;
+        Self::parse_with(text, &BTreeSet::new())
+    }
+
+    fn parse_with(text: &str, not_utf8: &BTreeSet<u32>) -> Result<Self, ParseError> {
+        let Lexed { statements, directives, escape, empty_continuations } = lex::lex_with(text, not_utf8)?;
         let mut global_args = Vec::new();
         let mut stages: Vec<Stage> = Vec::new();
         for statement in &statements {

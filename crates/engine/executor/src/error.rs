@@ -43,7 +43,7 @@ pub enum ExecutorError {
     #[error("unable to find {kind} {name}: no matching entries in {file} file")]
     NoSuchId { kind: String, name: String, file: String },
     /// The step's user or group has a number the kernel or the user namespace cannot hold.
-    #[error("{kind} {id} cannot be used here: {why}")]
+    #[error("{why}: {kind} {id} cannot be used here")]
     IdOutOfRange { kind: String, id: u64, why: String },
     /// The step asks for something that makes no sense.
     #[error("step cannot run: {what}")]

@@ -32,11 +32,6 @@ pub fn is_platform_argument(name: &str) -> bool {
     PLATFORM_ARGUMENTS.contains(&name)
 }
 
-/// Whether an argument is there without being given.
-pub(crate) fn is_automatic(name: &str) -> bool {
-    name == STAGE_ARGUMENT || is_platform_argument(name)
-}
-
 /// The automatic arguments of spec/dockerfile.md §8; a build arg of the same name wins.
 pub(crate) fn automatic(
     build: &Platform,

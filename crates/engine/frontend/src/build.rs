@@ -131,7 +131,14 @@ fn lower_file(
         named_ignores: named_ignores(bridge, &plans)?,
         paths: ContextPaths::default(),
     };
-    setting.paths = paths_of_context(&setting, &plans, &images)?;
+    match paths_of_context(&setting, &plans, &images) {
+        Ok(paths) => setting.paths = paths,
+        Err(fault) => {
+            // Met once more, for what the checks find in front of it.
+            lower_all(&setting, &plans, &images, report)?;
+            return Err(fault);
+        }
+    }
     let platforms = lower_all(&setting, &plans, &images, report)?;
     Ok(Lowered { platforms, is_multi_platform: with_platform, epoch, ignore_file })
 }

@@ -14,7 +14,6 @@ use crossdock_dockerfile::{Dockerfile, LineRange};
 use crate::bridge::Bridge;
 use crate::error::{Fault, FrontendError};
 use crate::options::Options;
-use crate::outcome::SourceFile;
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::{build, read};
@@ -73,18 +72,18 @@ pub fn call(bridge: &dyn Bridge, options: &Options, call: Call, shown: &str) -> 
     })?;
     let in_file = |fault: Fault| fault.in_file(&entrypoint.file);
     match call {
-        Call::Check => check::answer(build::check(bridge, options, &entrypoint), &entrypoint.file, shown),
+        Call::Check => check::answer(build::check(bridge, options, &entrypoint), &entrypoint, shown),
         Call::Targets => {
             let file = parse(&entrypoint).map_err(in_file)?;
             let default = file.target(None).map_err(|error| in_file(error.into()))?;
-            Ok(targets::answer(&file, default, &entrypoint.file))
+            Ok(targets::answer(&file, default, &entrypoint))
         }
         Call::Outline | Call::Describe => {
             let file = parse(&entrypoint).map_err(in_file)?;
             let host = bridge.build_platform();
             let target = options.platforms.first();
             let plan = Plan::new(&file, options, &host, target, &mut Report::silent()).map_err(in_file)?;
-            Ok(outline::answer(&file, &plan, options, &entrypoint.file))
+            Ok(outline::answer(&file, &plan, options, &entrypoint))
         }
     }
 }
@@ -101,11 +100,6 @@ fn location(lines: LineRange) -> Json {
     let place = |line: u32| Json::Object(vec![("line", Json::Number(line))]);
     let range = vec![("start", place(lines.first)), ("end", place(lines.last.max(lines.first)))];
     Json::Object(vec![("ranges", Json::List(vec![Json::Object(range)]))])
-}
-
-/// The file's bytes in base64, as JSON carries them.
-fn bytes(file: &SourceFile) -> Json {
-    base64(file.text.as_bytes()).into()
 }
 
 /// Standard base64 with padding.

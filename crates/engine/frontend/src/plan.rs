@@ -236,7 +236,7 @@ impl Plan {
 
 impl PlannedStage {
     /// Stages that COPY and mounts take from.
-    fn stages_taken_from(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn stages_taken_from(&self) -> impl Iterator<Item = usize> {
         self.steps.iter().flat_map(|step| &step.sources).filter_map(|source| match source {
             Source::Stage(index) => Some(*index),
             _ => None,

@@ -40,8 +40,8 @@ pub struct ReferenceError {
 pub enum ReferenceReason {
     #[error("it is empty")]
     Empty,
-    #[error("repository name must be lower case (byte {0})")]
-    UpperCase(usize),
+    #[error("repository name ({0}) must be lowercase")]
+    UpperCase(String),
     #[error("unexpected character at byte {0}")]
     Character(usize),
     #[error("empty part of the repository name at byte {0}")]
@@ -187,6 +187,7 @@ fn parse(text: &str) -> Result<Reference, ReferenceReason> {
     if text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Err(ReferenceReason::LooksLikeId);
     }
+    check_case(text)?;
     let (rest, digest) = match text.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest.parse::<BlobDigest>()?)),
         None => (text, None),
@@ -208,6 +209,17 @@ fn parse(text: &str) -> Result<Reference, ReferenceReason> {
         return Err(ReferenceReason::NameTooLong(path.len()));
     }
     Ok(Reference { domain: domain.to_owned(), path, tag: tag.map(str::to_owned), digest })
+}
+
+/// Docker looks at the letters first: whatever else is wrong, this is what is said. A tag begins at the first colon.
+fn check_case(text: &str) -> Result<(), ReferenceReason> {
+    let (domain, rest, _) = split_domain(text);
+    let name = rest.split(':').next().unwrap_or_default();
+    if name.to_lowercase() == name {
+        return Ok(());
+    }
+    let library = if domain == DEFAULT_DOMAIN && !rest.contains('/') { "library/" } else { "" };
+    Err(ReferenceReason::UpperCase(format!("{library}{name}")))
 }
 
 /// Domain, path, and the byte at which the path begins.
@@ -247,9 +259,6 @@ fn check_path(path: &str, offset: usize) -> Result<(), ReferenceReason> {
     for part in path.split('/') {
         if part.is_empty() {
             return Err(ReferenceReason::EmptyPart(at));
-        }
-        if let Some(upper) = part.bytes().position(|b| b.is_ascii_uppercase()) {
-            return Err(ReferenceReason::UpperCase(at + upper));
         }
         check_part(part).map_err(|bad| ReferenceReason::Character(at + bad))?;
         at += part.len() + 1;
@@ -322,7 +331,12 @@ mod tests {
     fn bad_references_keep_offset_and_reason() {
         let reason = |text: &str| text.parse::<Reference>().unwrap_err().reason;
         assert_eq!(reason(""), ReferenceReason::Empty);
-        assert_eq!(reason("aLpine"), ReferenceReason::UpperCase(1));
+        let upper = |text: &str| text.parse::<Reference>().unwrap_err().reason.to_string();
+        assert_eq!(upper("aLpine"), "repository name (library/aLpine) must be lowercase");
+        assert_eq!(upper("Busy:box:x"), "repository name (library/Busy) must be lowercase");
+        assert_eq!(upper("Foo/Bar:1"), "repository name (Bar) must be lowercase");
+        assert_eq!(upper("a.b/c/Bar@x"), "repository name (c/Bar@x) must be lowercase");
+        assert!("FOO:80/bar:TAG".parse::<Reference>().is_ok());
         assert_eq!(reason("a//b"), ReferenceReason::EmptyPart(2));
         assert_eq!(reason("a..b"), ReferenceReason::Character(1));
         assert!(matches!(reason("a:b c"), ReferenceReason::Tag(_)));

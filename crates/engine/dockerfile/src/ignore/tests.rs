@@ -129,6 +129,14 @@ fn walking_20000_paths_is_quick() {
 }
 
 #[test]
+fn patterns_of_a_copy_with_a_slash_in_front_match_nothing() {
+    let hides = |patterns: &[&str], path: &str| Patterns::of_copy(patterns).unwrap().is_ignored(path);
+    assert!(hides(&["f"], "f") && hides(&["./f/"], "f/x") && hides(&["**/f"], "a/f"));
+    assert!(!hides(&["/f"], "f") && !hides(&["//f"], "f") && hides(&["f", "!/f"], "f"));
+    assert_eq!(Patterns::of_copy(&["/["]).unwrap_err().to_string(), "syntax error in pattern \"[\"");
+}
+
+#[test]
 fn blanks_before_a_slash_count_no_more_than_those_at_the_end() {
     let patterns = Patterns::parse(b"a /\n/ b\n./ /\n!/ / c\n").unwrap();
     assert_eq!(patterns.texts(), ["a", "b", "!c"]);

@@ -4,13 +4,13 @@ use crossdock_dockerfile::{Dockerfile, Stage};
 
 use super::json::Json;
 use super::table::table;
-use super::{Answer, bytes, location};
-use crate::outcome::SourceFile;
+use super::{Answer, base64, location};
+use crate::read::Entrypoint;
 
 /// All stages in order; the one number `default` is built when no target is named.
-pub(super) fn answer(file: &Dockerfile, default: usize, source: &SourceFile) -> Answer {
+pub(super) fn answer(file: &Dockerfile, default: usize, source: &Entrypoint) -> Answer {
     let targets = file.stages.iter().enumerate().map(|(index, stage)| target(stage, index == default)).collect();
-    let sources = Json::List(vec![bytes(source)]);
+    let sources = Json::List(vec![base64(&source.bytes).into()]);
     let json = Json::Object(vec![("targets", Json::List(targets)), ("sources", sources)]).pretty();
     let names: Vec<String> =
         file.stages.iter().enumerate().map(|(index, stage)| shown(stage, index == default)).collect();

@@ -29,7 +29,7 @@ struct Job<'a> {
     chown: String,
     chmod: String,
     mode: Mode,
-    /// Patterns of what is left out.
+    /// Patterns of what is left out, as they are written: the reference expands nothing in them.
     exclude: Vec<String>,
     /// The sources' directories come along.
     parents: bool,
@@ -100,7 +100,6 @@ impl Lowering<'_> {
             sources.push(self.expand(state, source)?);
         }
         let dest = self.expand(state, &written.dest)?;
-        let exclude = exclude.iter().map(|text| self.expand(state, text)).collect::<Result<Vec<_>, _>>()?;
         let mut files = Vec::with_capacity(written.files.len());
         for file in &written.files {
             let content = if file.expand {
@@ -114,7 +113,18 @@ impl Lowering<'_> {
         let mode = mode::parse(&chmod)?;
         let paths = SourcesAndDest { sources, files, dest };
         let from = &Source::Context;
-        Ok(Job { paths, chown, chmod, mode, exclude, parents: false, link: false, from, unpack: false, add: None })
+        Ok(Job {
+            paths,
+            chown,
+            chmod,
+            mode,
+            exclude: exclude.to_vec(),
+            parents: false,
+            link: false,
+            from,
+            unpack: false,
+            add: None,
+        })
     }
 
     fn place(&mut self, state: &mut StageState, step: &Step, job: &Job<'_>) -> Result<(), ErrorKind> {

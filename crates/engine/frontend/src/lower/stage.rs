@@ -15,6 +15,9 @@ use super::paths;
 /// What every history entry of ours says (spec/dockerfile.md §3).
 const HISTORY_COMMENT: &str = "buildkit.dockerfile.v0";
 
+/// What entries say that stand for layers nobody wrote an entry for.
+const ADDED_HISTORY_COMMENT: &str = "buildkit.exporter.image.v0";
+
 /// Where programs are looked for when an image does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -83,7 +86,8 @@ impl StageState {
 
     /// `FROM image`: its config is inherited but for times, layers, triggers, and keys that no builder passes on.
     pub(super) fn on_image(image: &ResolvedImage, platform: &Platform, namer: StepNamer) -> Self {
-        let mut state = Self::new(image.config.view.clone(), platform, namer);
+        let mut state = Self::new(with_whole_history(image), platform, namer);
+        state.has_layers = has_layers(&image.config.view);
         state.image.created = None;
         state.image.rootfs = RootFs::default();
         state.image.config.on_build.clear();
@@ -176,6 +180,26 @@ impl StageState {
         });
         self.history_edges.push(edge);
     }
+}
+
+/// An image's config with a history entry for each of its layers and none more: images made by hand may lack some, or
+/// all. What is missing stands behind what is there, so that every entry of the stage still stands for its own layer.
+fn with_whole_history(image: &ResolvedImage) -> ImageConfigView {
+    let mut config = image.config.view.clone();
+    let mut missing = config.rootfs.diff_ids.len();
+    for entry in config.history.iter_mut().filter(|entry| !entry.empty_layer) {
+        entry.empty_layer = missing == 0;
+        missing = missing.saturating_sub(1);
+    }
+    let entry = History {
+        created: config.created,
+        created_by: format!("pulled from {}", image.reference),
+        author: String::new(),
+        comment: ADDED_HISTORY_COMMENT.to_owned(),
+        empty_layer: false,
+    };
+    config.history.extend(std::iter::repeat_n(entry, missing));
+    config
 }
 
 /// Whether an image has files. Very old images list no layers, but their history tells.

@@ -109,6 +109,14 @@ fn config(name: &str, platform: &Platform) -> Value {
             view["rootfs"]["diff_ids"] = json!([]);
             view["history"] = json!([{ "created_by": "LABEL x", "empty_layer": true }]);
         }
+        "docker.io/library/nohistory:1" => {
+            view["rootfs"]["diff_ids"] = json!([BlobDigest::of(b"1"), BlobDigest::of(b"2")]);
+            view["history"] = json!([{ "created_by": "ADD x" }, { "created_by": "ENV y", "empty_layer": true }]);
+        }
+        "docker.io/library/longhistory:1" => {
+            view["rootfs"]["diff_ids"] = json!([BlobDigest::of(b"1")]);
+            view["history"] = json!([{ "created_by": "ADD x" }, { "created_by": "ADD y" }]);
+        }
         "docker.io/library/nopath:1" => view["config"]["Env"] = json!([]),
         _ => {}
     }
@@ -133,6 +141,8 @@ fn choose(name: &str, wanted: &Platform, any: bool) -> Option<Result<Platform, V
         | "docker.io/library/onbuild:1"
         | "docker.io/library/badonbuild:1"
         | "docker.io/library/empty:1"
+        | "docker.io/library/nohistory:1"
+        | "docker.io/library/longhistory:1"
         | "docker.io/library/nopath:1" => pick(all().to_vec()),
         "docker.io/library/amd64only:1" => pick(vec![Platform::new("linux", "amd64", "")]),
         // One manifest without an index: taken whatever was asked for.

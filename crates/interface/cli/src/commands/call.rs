@@ -69,8 +69,12 @@ pub fn run(
     let progress = Progress::new(Arc::clone(&display) as Arc<dyn Sink>);
     let answer = Build::call(&engine, request, question.call, shown, &progress);
     display.finish();
-    let answer = answer?;
-    result(if question.as_json { &answer.json } else { answer.text.trim_end_matches('\n') });
+    let answer = answer.map_err(|source| CliError::Build { source: Box::new(source), dockerfile: None })?;
+    if question.as_json {
+        result(&answer.json);
+    } else if let Some(text) = answer.text.strip_suffix('\n') {
+        result(text);
+    }
     if let Some(failure) = &answer.failure {
         say(&format!("ERROR: {failure}"));
     }

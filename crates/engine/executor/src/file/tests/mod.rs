@@ -25,7 +25,7 @@ impl PatternSet for Patterns {
 }
 
 fn compile(patterns: &[String]) -> Result<Box<dyn PatternSet>, String> {
-    match Patterns::from_list(patterns) {
+    match Patterns::of_copy(patterns) {
         Ok(patterns) => Ok(Box::new(patterns)),
         Err(error) => Err(error.to_string()),
     }

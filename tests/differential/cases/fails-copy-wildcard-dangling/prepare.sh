@@ -1,0 +1,2 @@
+ln -s f d/l
+ln -s nope d/lx
