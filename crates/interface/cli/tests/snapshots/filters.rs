@@ -27,8 +27,11 @@ impl Filter {
             let line = self.line(line);
             // A line says how long it took only when that was long, and is drawn before its end only when that came late.
             let line = line.replace(" [TIME] done", " done");
-            // What the stat index knows is not read again; a file that was just written is.
+            // What the stat index knows is not read again; a file that was just written is. How far it has come is drawn when it is slow.
             let line = if line.contains(" transferring ") { line.replace(" [SIZE] done", " done") } else { line };
+            if line.contains(" transferring ") && line.ends_with('\n') && !line.ends_with(" done\n") {
+                continue;
+            }
             // How many rows a build leaves depends on which of two equal steps came first.
             let line = [" rows", " records"].iter().fold(line, |line, word| without_count(&line, word));
             let line = without_number(&columns(&document_size(&line)), ".part");
