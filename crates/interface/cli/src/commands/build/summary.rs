@@ -22,7 +22,7 @@ pub fn print(mode: Mode, trace: &Trace, failed: bool) {
         say("------");
     }
     let warnings = trace.warnings();
-    if !warnings.is_empty() && !failed {
+    if !warnings.is_empty() {
         let (count, word) = (warnings.len(), if warnings.len() == 1 { "warning" } else { "warnings" });
         say(&format!("\n {count} {word} found:"));
         for warning in &warnings {
