@@ -47,12 +47,12 @@ forge() {
   jq -c --arg digest "$config" --argjson size "$(stat -c %s "$T/forged-config.json")" '.config.digest = $digest | .config.size = $size | '"$3" < "$T/manifest.json" > "$T/forged.json"
   put_manifest "$1" "$T/forged.json"
 }
-# refused WHAT TAG PROBLEM: verify ends with 1 and names the problem, as JSON too.
+# refused WHAT TAG PROBLEM: verify, in a state directory that has nothing of it, ends with 1 and names the problem, as JSON too.
 refused() {
-  x verify "$REGISTRY/$WHO/forged:$2"
+  x CROSSDOCK_STATE_DIR="$T/elsewhere" verify "$REGISTRY/$WHO/forged:$2"
   check "$1: verify ends with 1" 1 "$RC"
   check_has "$1: in words" "$3" "$ERR"
-  x verify --format json "$REGISTRY/$WHO/forged:$2"
+  x CROSSDOCK_STATE_DIR="$T/elsewhere" verify --format json "$REGISTRY/$WHO/forged:$2"
   check "$1: as JSON" "false 1" "$(jq -r '[.fits, ([.platforms[].problems[]] | length)] | join(" ")' <<<"$OUT")"
 }
 

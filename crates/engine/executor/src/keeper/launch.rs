@@ -122,6 +122,10 @@ pub(super) fn launch(options: &KeeperOptions) -> Result<Started, ExecutorError> 
     }
 }
 
+/// How often the kernel is asked for a seal that it refuses for the moment, and how long between.
+const SEAL_TRIES_MAX: u32 = 1000;
+const SEAL_PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
+
 /// The program in memory, sealed, so that no sandbox can overwrite it through /proc/1/exe. Where memory may not be executed: the file itself.
 fn sealed_copy(program: Option<&Path>) -> Result<OwnedFd, ExecutorError> {
     let path = program.unwrap_or_else(|| Path::new("/proc/self/exe"));
@@ -144,8 +148,16 @@ fn sealed_copy(program: Option<&Path>) -> Result<OwnedFd, ExecutorError> {
         }
     }
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-    rustix::fs::fcntl_add_seals(&copy, seals).map_err(|error| fail("seal a copy of", error.into()))?;
-    Ok(copy)
+    let mut tries = 0;
+    loop {
+        match rustix::fs::fcntl_add_seals(&copy, seals) {
+            Ok(()) => return Ok(copy),
+            // On a busy machine the kernel may still hold pages that were just written.
+            Err(rustix::io::Errno::BUSY) if tries < SEAL_TRIES_MAX => tries += 1,
+            Err(error) => return Err(fail("seal a copy of", error.into())),
+        }
+        std::thread::sleep(SEAL_PAUSE);
+    }
 }
 
 fn start(program: &OwnedFd, options: &KeeperOptions, ids: IdPlan) -> Result<Started, ExecutorError> {
