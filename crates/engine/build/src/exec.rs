@@ -161,13 +161,18 @@ pub(crate) struct Emulator {
     emulating: Option<Emulating>,
 }
 
+/// Takes a variable out of `NAME=value` pairs.
+pub(crate) fn drop_variable(env: &mut Vec<String>, name: &str) {
+    env.retain(|pair| pair.split('=').next() != Some(name));
+}
+
 fn fill_spec(spec: &mut ExecSpec, op: &ExecOp) {
     let meta = &op.meta;
     spec.env.clone_from(&meta.env);
     for (name, value) in &meta.proxy_env {
         for name in [name.to_uppercase(), name.to_lowercase()] {
             // As in BuildKit, they go before what the image and ARG say.
-            spec.env.retain(|pair| pair.split('=').next() != Some(&name));
+            drop_variable(&mut spec.env, &name);
             spec.env.push(format!("{name}={value}"));
         }
     }

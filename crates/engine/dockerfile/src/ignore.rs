@@ -123,14 +123,7 @@ impl Patterns {
     /// # Errors
     /// When a pattern is malformed or a limit is met.
     pub fn from_list<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, IgnoreError> {
-        let mut list = Vec::new();
-        for pattern in patterns {
-            list.extend(read_pattern(pattern.as_ref(), 0)?);
-            if list.len() > IGNORE_PATTERNS_MAX {
-                return Err(IgnoreError::TooManyPatterns);
-            }
-        }
-        Ok(Self { list })
+        Self::of(patterns.into_iter().map(|pattern| read_pattern(pattern.as_ref(), 0)))
     }
 
     /// Takes the patterns of a copy's flags. Paths there have no slash in front: a pattern with one matches nothing, as
@@ -139,10 +132,17 @@ impl Patterns {
     /// # Errors
     /// When a pattern is malformed or a limit is met.
     pub fn of_copy<S: AsRef<str>>(patterns: &[S]) -> Result<Self, IgnoreError> {
-        let mut list = Vec::new();
-        for text in patterns.iter().map(|text| text.as_ref().trim()) {
+        Self::of(patterns.iter().map(|text| text.as_ref().trim()).map(|text| {
             let pattern = read_pattern(text, 0)?;
-            list.extend(pattern.filter(|_| !text.strip_prefix('!').unwrap_or(text).starts_with('/')));
+            Ok(pattern.filter(|_| !text.strip_prefix('!').unwrap_or(text).starts_with('/')))
+        }))
+    }
+
+    /// Patterns that were read, as many as there may be.
+    fn of(patterns: impl Iterator<Item = Result<Option<Pattern>, IgnoreError>>) -> Result<Self, IgnoreError> {
+        let mut list = Vec::new();
+        for pattern in patterns {
+            list.extend(pattern?);
             if list.len() > IGNORE_PATTERNS_MAX {
                 return Err(IgnoreError::TooManyPatterns);
             }

@@ -13,7 +13,7 @@ use crate::face::Session;
 /// Verbs of `crossdock` and `docker`.
 pub fn verb(session: &Session, verb: Verb) -> Result<(), CliError> {
     match verb {
-        Verb::Build(args) => commands::build::run(session, &args),
+        Verb::Build(args) => commands::build::run(session, *args),
         Verb::Buildx(args) | Verb::Builder(args) => buildx(session, args),
         Verb::Imagetools { verb } => imagetools(&verb),
         Verb::Manifest { verb } => manifest(&verb),
@@ -60,7 +60,7 @@ pub fn buildx(session: &Session, args: BuildxArgs) -> Result<(), CliError> {
     match args.verb {
         BuildxVerb::Build(mut args) => {
             args.builder = args.builder.take().or_else(|| builder.map(str::to_owned));
-            commands::build::run(session, &args)
+            commands::build::run(session, *args)
         }
         BuildxVerb::Create(args) => commands::builders::create(session, &args),
         BuildxVerb::Use(args) => commands::builders::choose(session, &args, builder),
@@ -118,7 +118,7 @@ fn container(session: &Session, verb: &ContainerVerb) -> Result<(), CliError> {
 
 fn image(session: &Session, verb: ImageVerb) -> Result<(), CliError> {
     match verb {
-        ImageVerb::Build(args) => commands::build::run(session, &args),
+        ImageVerb::Build(args) => commands::build::run(session, *args),
         ImageVerb::Inspect(args) => commands::images::inspect(&args),
         ImageVerb::Ls(args) => commands::images::list(session, &args),
         ImageVerb::Rm(args) => commands::images::remove(&args),

@@ -65,6 +65,12 @@ impl ConfigFile {
         self.value.get("aliases")?.get(name)?.as_str()
     }
 
+    /// `proxies` of an engine's address, else the `default` ones; as they stand there.
+    pub fn proxies(&self, engine: &str) -> Option<&Value> {
+        let sections = self.value.get("proxies")?;
+        sections.get(engine).or_else(|| sections.get("default"))
+    }
+
     fn text_at(&self, key: &str) -> Option<String> {
         self.value.get(key)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
     }

@@ -17,6 +17,7 @@ use crossdock_progress::Progress;
 use serde::{Deserialize, Serialize};
 
 use crate::base::register_layers;
+use crate::exec::drop_variable;
 use crate::fetch::{Fetcher, ShownAt};
 use crate::resolve::ChosenImage;
 use crate::unpack::Unpacker;
@@ -313,7 +314,7 @@ fn fill(spec: &mut ExecSpec, config: &ImageConfig, request: &RunRequest) {
     add_variables(&mut spec.env, request);
     for pair in &request.env {
         let name = pair.split('=').next().unwrap_or_default();
-        spec.env.retain(|known| known.split('=').next() != Some(name));
+        drop_variable(&mut spec.env, name);
         // A name alone takes the variable away, as with Docker.
         if pair.contains('=') {
             spec.env.push(pair.clone());

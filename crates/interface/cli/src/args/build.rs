@@ -5,7 +5,7 @@ use clap::Args;
 use super::switches;
 
 /// `build`
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Args)]
 pub struct BuildArgs {
     /// Build context: a directory, a git repository, a URL, or - for an archive or a Dockerfile on standard input
     #[arg(value_name = "PATH | URL | -")]
@@ -75,7 +75,7 @@ pub struct BuildArgs {
 }
 
 /// Flags that are read but not honoured yet: each fails by its name.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Default, Args)]
 pub struct LaterArgs {
     #[arg(long, hide = true)]
     pub no_cache_filter: Vec<String>,
@@ -130,7 +130,7 @@ pub struct LaterArgs {
 }
 
 /// Flags of the old builder without any effect: those that promised something warn.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Default, Args)]
 pub struct IgnoredArgs {
     #[arg(long, hide = true)]
     pub compress: bool,

@@ -30,8 +30,6 @@ use crate::face::Session;
 const STOP_TIMEOUT_S: u64 = 10;
 /// SIGTERM.
 const STOP_SIGNAL: i32 = 15;
-/// SIGKILL.
-const KILL_SIGNAL: i32 = 9;
 /// How often a log that is followed is looked at.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -109,7 +107,7 @@ pub fn stop(args: &StopArgs) -> Result<(), CliError> {
 pub fn kill(args: &KillArgs) -> Result<(), CliError> {
     let engine = engine()?;
     let containers = Containers::new(&engine);
-    let signal = args.signal.as_deref().map_or(Ok(KILL_SIGNAL), options::signal)?;
+    let signal = options::signal(args.signal.as_deref().unwrap_or("KILL"))?;
     each(&args.names, |name| {
         let cannot = |why: &dyn std::fmt::Display| CliError::Usage(format!("cannot kill container: {name}: {why}"));
         let container = containers.find(name).map_err(|error| cannot(&error))?;

@@ -1,17 +1,9 @@
 //! In: Docker's config.json. Out: the proxies it names, as variables in both cases. Never: a proxy of this program's own environment.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::face::Session;
-
-/// The part of config.json that speaks of proxies; a section for each engine, `default` for all others.
-#[derive(Debug, Default, Deserialize)]
-struct Proxies {
-    #[serde(default)]
-    proxies: BTreeMap<String, ProxyConfig>,
-}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -25,15 +17,13 @@ struct ProxyConfig {
 
 /// The proxies of config.json, each under both its names.
 pub fn of(session: &Session) -> Vec<(String, String)> {
-    let path = session.docker().config_dir().join("config.json");
     // Whoever needs the file says what is wrong with it.
-    let Ok(text) = fs_err::read(path) else { return Vec::new() };
-    let Ok(config) = serde_json::from_slice::<Proxies>(&text) else { return Vec::new() };
-    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
-    config.proxies.get(&host).or_else(|| config.proxies.get("default")).map(variables).unwrap_or_default()
+    let Ok(file) = session.docker().config_file() else { return Vec::new() };
+    file.proxies(&std::env::var("DOCKER_HOST").unwrap_or_default()).map(variables).unwrap_or_default()
 }
 
-fn variables(found: &ProxyConfig) -> Vec<(String, String)> {
+fn variables(section: &Value) -> Vec<(String, String)> {
+    let found = ProxyConfig::deserialize(section).unwrap_or_default();
     let pairs = [
         ("HTTP_PROXY", &found.http_proxy),
         ("HTTPS_PROXY", &found.https_proxy),
@@ -51,9 +41,7 @@ mod tests {
 
     #[test]
     fn proxies_come_in_both_cases() {
-        let text = r#"{"auths":{},"proxies":{"default":{"httpProxy":"http://p","noProxy":"n"}}}"#;
-        let config: Proxies = serde_json::from_str(text).unwrap();
-        let pairs = variables(&config.proxies["default"]);
+        let pairs = variables(&serde_json::json!({"httpProxy": "http://p", "noProxy": "n"}));
         let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(
             pairs,

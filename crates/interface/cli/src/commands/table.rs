@@ -1,6 +1,6 @@
 //! In: rows of words. Out: columns as Docker prints them. Never: a line cut.
 
-use crossdock_gotemplate::{Data, docker_table};
+use crossdock_gotemplate::{Data, aligned, docker_table};
 use serde_json::Value;
 
 use super::template::render;
@@ -8,20 +8,7 @@ use crate::error::CliError;
 
 /// Lines with every column as wide as its longest word, three blanks between columns, none at the end.
 pub fn lines(rows: &[Vec<String>]) -> Vec<String> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns)
-        .map(|at| rows.iter().filter_map(|row| row.get(at)).map(|word| word.chars().count()).max().unwrap_or(0))
-        .collect();
-    rows.iter()
-        .map(|row| {
-            let mut line = String::new();
-            for (word, width) in row.iter().zip(&widths) {
-                line.push_str(word);
-                line.push_str(&" ".repeat(width - word.chars().count() + 3));
-            }
-            line.trim_end().to_owned()
-        })
-        .collect()
+    aligned(rows, 0, 3).iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
 /// Rows as `--format` wants them: each by the template, or as JSON; `table TEMPLATE` with a heading of the fields' names.

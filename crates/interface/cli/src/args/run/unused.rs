@@ -1,8 +1,6 @@
 //! In: words behind `run` and `create` that have no effect here. Out: their values, as typed. Never: a meaning.
 
-use clap::{ArgAction, Args};
-
-use crate::args::switches;
+use clap::Args;
 
 /// Flags of `run` and `create` that are taken for the sake of scripts.
 #[derive(Debug, Args)]
@@ -19,7 +17,7 @@ pub struct UnusedArgs {
     pub domainname: Option<String>,
     #[arg(long, hide = true, allow_hyphen_values = true)]
     pub mac_address: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, value_parser = switches::parse, action = ArgAction::Set)]
+    #[arg(long, hide = true)]
     pub oom_kill_disable: bool,
     #[arg(long, hide = true, allow_hyphen_values = true)]
     pub health_cmd: Option<String>,
@@ -61,7 +59,7 @@ pub struct UnusedArgs {
     pub device_write_bps: Vec<String>,
     #[arg(long, hide = true)]
     pub device_write_iops: Vec<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, value_parser = switches::parse, action = ArgAction::Set)]
+    #[arg(long, hide = true)]
     pub disable_content_trust: bool,
     #[arg(long, hide = true, alias = "dns-opt")]
     pub dns_option: Vec<String>,

@@ -24,8 +24,8 @@ use crate::face::Session;
 use crate::progress::{Builder, Display, Mode};
 
 /// `build`
-pub fn run(session: &Session, args: &BuildArgs) -> Result<(), CliError> {
-    let args = &args.clone().without_empty();
+pub fn run(session: &Session, args: BuildArgs) -> Result<(), CliError> {
+    let args = &args.without_empty();
     check_flags(args)?;
     environment::check(session)?;
     let mode = mode(args)?;
