@@ -17,7 +17,7 @@ use crate::host::{Endpoint, Host};
 use crate::retry::{Budget, Failure, FailureKind, Pause, pause};
 use crate::transport::{Attempt, Scheme, Transport, classify};
 use crate::{Config, Credentials, RegistryError};
-pub(crate) use answer::{next_chunk, read_limited, read_some, server_message};
+pub(crate) use answer::{misses_content, next_chunk, read_limited, read_some, server_message};
 pub(crate) use request::{Access, Request, Target};
 
 /// Redirects followed for one request (the limit of Go's client, which registries are used to).

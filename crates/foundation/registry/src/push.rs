@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::RegistryError;
 use crate::auth::Scopes;
 use crate::client::{PushSource, Pushed};
-use crate::exchange::{Access, Network, Request, Target, join_location};
+use crate::exchange::{Access, Network, Request, Target, join_location, misses_content};
 use crate::host::Endpoint;
 use crate::retry::{Failure, FailureKind};
 use crate::transport::{Attempt, classify};
@@ -204,6 +204,21 @@ impl Network {
         Err(Failure { error: self.refusal(request, response).await, kind })
     }
 
+    /// Sends a manifest once.
+    ///
+    /// What it names was brought before it. A registry that does not know it yet is still writing: Docker's registry is
+    /// while another push brings the same blob, and those with several stores are until all have it.
+    async fn put_manifest(&self, request: &Request<'_>) -> Result<Response, Failure> {
+        let response = self.send_once(request).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (error, body) = self.refusal_with_body(request, response).await;
+        let kind =
+            if misses_content(&body) && !error.is_denied() { FailureKind::Passing(None) } else { FailureKind::Final };
+        Err(Failure { error, kind })
+    }
+
     /// Stores a manifest or index.
     pub(crate) async fn push_manifest(
         &self,
@@ -234,10 +249,7 @@ impl Network {
         if let Some(want) = reference.digest().filter(|want| *want != digest) {
             return Err(mismatch(want, digest));
         }
-        let response = self.send(&request).await?;
-        if !response.status().is_success() {
-            return Err(self.refusal(&request, response).await);
-        }
+        let response = self.retrying(endpoint.budget(), async || self.put_manifest(&request).await).await?;
         let stored = response.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
         match stored.and_then(|text| text.parse::<BlobDigest>().ok()) {
             Some(got) if got != digest => Err(mismatch(digest, got)),

@@ -223,6 +223,29 @@ fn a_session_that_is_gone_is_opened_again() {
 }
 
 #[test]
+fn a_registry_that_does_not_know_yet_what_it_took_is_asked_again() {
+    let registry = Registry::start();
+    let (client, waits) = client_with("", Credentials::none());
+    let name = registry.name("a:1");
+    let body = r#"{"errors":[{"code":"DIGEST_INVALID"},{"code":"MANIFEST_BLOB_UNKNOWN"}]}"#.to_owned();
+    let late = Fault::Status { status: 400, headers: Vec::new(), body };
+    registry.faults.next("PUT", "/manifests/", 2, late.clone());
+    let (manifest, _) = push_image(&client, &name, b"layer");
+    assert_eq!(client.resolve(&name).unwrap().descriptor, manifest);
+    assert_eq!(waits.take().len(), 2);
+    // What never comes is an error; what is no question of time is one at once.
+    registry.faults.next("PUT", "/manifests/", 99, late);
+    let bytes = client.resolve(&name).unwrap();
+    let put = || client.push_manifest(&name, &bytes.descriptor.media_type, &bytes.bytes).unwrap_err();
+    assert!(put().to_string().contains("manifest blob unknown"));
+    assert_eq!(waits.take().len() as u32, ATTEMPTS_MAX - 1);
+    registry.faults.clear();
+    registry.faults.next("PUT", "/manifests/", 1, Fault::status(400));
+    assert!(matches!(put(), RegistryError::Status { status: 400, .. }));
+    assert!(waits.take().is_empty());
+}
+
+#[test]
 fn a_registry_that_stores_something_else_is_found_out() {
     let registry = Registry::start();
     let client = client();

@@ -132,6 +132,13 @@ pub(crate) fn server_message(body: &[u8], status: StatusCode) -> String {
     if clean.trim().is_empty() { fallback() } else { clean.trim().to_owned() }
 }
 
+/// Whether a server refuses a manifest because it does not know something the manifest names (distribution-spec's codes).
+pub(crate) fn misses_content(body: &[u8]) -> bool {
+    const CODES: [&str; 3] = ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"];
+    serde_json::from_slice::<ErrorBody>(body)
+        .is_ok_and(|parsed| parsed.errors.iter().any(|item| CODES.contains(&item.code.as_str())))
+}
+
 /// `denied: requested access to the resource is denied`, as Docker prints it, with a short detail behind.
 fn describe(item: &ErrorItem) -> String {
     let code = item.code.to_lowercase().replace('_', " ");
@@ -181,6 +188,16 @@ mod tests {
         for (body, status, want) in rows {
             assert_eq!(server_message(body.as_bytes(), StatusCode::from_u16(status).unwrap()), want);
         }
+    }
+
+    #[test]
+    fn missing_content_is_told_by_its_code() {
+        let body =
+            |code: &str| format!(r#"{{"errors":[{{"code":"DIGEST_INVALID"}},{{"code":"{code}","message":"x"}}]}}"#);
+        for (code, want) in [("MANIFEST_BLOB_UNKNOWN", true), ("MANIFEST_UNKNOWN", true), ("MANIFEST_INVALID", false)] {
+            assert_eq!(misses_content(body(code).as_bytes()), want, "{code}");
+        }
+        assert!(!misses_content(b"blob unknown"));
     }
 
     proptest::proptest! {

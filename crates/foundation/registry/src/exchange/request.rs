@@ -138,6 +138,11 @@ impl Network {
 
     /// Names the failure of an answer from 400 on.
     pub(crate) async fn refusal(&self, request: &Request<'_>, response: Response) -> RegistryError {
+        self.refusal_with_body(request, response).await.0
+    }
+
+    /// As [`Self::refusal`], with the beginning of the answer's body.
+    pub(crate) async fn refusal_with_body(&self, request: &Request<'_>, response: Response) -> (RegistryError, Bytes) {
         let status = response.status();
         let challenge = response.headers().get(WWW_AUTHENTICATE).and_then(bearer_error);
         let host = request.endpoint.name();
@@ -149,20 +154,22 @@ impl Network {
             _ => server_message(&body, status),
         };
         let auth = &request.host().auth;
-        match status.as_u16() {
+        let error = match status.as_u16() {
             401 | 403 => {
                 let credentials = auth.credential_use();
                 let sent = matches!(*credentials, CredentialUse::From { .. });
                 if status == StatusCode::UNAUTHORIZED && auth.is_basic() && sent {
-                    return RegistryError::Unauthorized { host, message, credentials };
+                    RegistryError::Unauthorized { host, message, credentials }
+                } else {
+                    denied(request, message, credentials)
                 }
-                denied(request, message, credentials)
             }
             404 if request.access == Access::Pull => {
                 RegistryError::NotFound { reference: request.subject.to_owned(), host }
             }
             status => RegistryError::Status { host, action: request.action.to_owned(), status, message },
-        }
+        };
+        (error, body)
     }
 }
 
