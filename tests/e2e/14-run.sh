@@ -197,11 +197,13 @@ signals() {
   check "no container stays" "$known" "$OUT"
 }
 
-# terminal ARGS...: crossdock at a terminal of 77 columns and 33 lines; leaves what it showed in TYPED. TYPE is typed in.
+# terminal ARGS...: crossdock at a terminal of 77 columns and 33 lines; leaves what it showed in TYPED. TYPE is typed in at the
+# shell's prompt.
 terminal() {
   LAST="crossdock $* (at a terminal)"
   rm -f "$WORK/ended"
-  (sleep 0.7; [ -z "${TYPE:-}" ] || printf '%s\n' "$TYPE"; until_true 20 test -e "$WORK/ended" || true) | {
+  : > "$WORK/typed"
+  ([ -z "${TYPE:-}" ] || { until_true 30 grep -q '# ' "$WORK/typed"; printf '%s\n' "$TYPE"; }; until_true 20 test -e "$WORK/ended" || true) | {
     (cd "$T" && timeout 60 script -qec "stty cols 77 rows 33; $(printf '%q ' "${RUN_AS[@]}" TERM=xterm "$WORK/crossdock" "$@")"'; echo "exit $?"; stty -a | grep -q " echo " && echo echo on' /dev/null) >"$WORK/typed" 2>&1 || true
     touch "$WORK/ended"
   }

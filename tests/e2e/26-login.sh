@@ -134,8 +134,11 @@ P
 
 # At a terminal: asked for both, the password unseen.
 terminal() {
-  local typed
-  typed=$( (sleep 0.7; echo tester; sleep 0.7; echo 'open sesame'; sleep 2) | (cd "$T" && timeout 60 script -qec "$(printf '%q ' "${RUN_AS[@]}" TERM=xterm "$WORK/crossdock" login "$HTTP")"'; stty -a | grep -q " echo " && echo echo on' /dev/null) | tr -d '\r')
+  local typed shown=$WORK/shown
+  : > "$shown"
+  (until_true 30 grep -q 'Username: ' "$shown"; echo tester; until_true 30 grep -q 'Password: ' "$shown"; echo 'open sesame'; until_true 30 grep -q 'echo o' "$shown") |
+    (cd "$T" && timeout 90 script -qec "$(printf '%q ' "${RUN_AS[@]}" TERM=xterm "$WORK/crossdock" login "$HTTP")"'; stty -a | grep -q " echo " && echo echo on || echo echo off' /dev/null) > "$shown" || true
+  typed=$(tr -d '\r' < "$shown")
   LAST="crossdock login (at a terminal)"
   check_has "it asks for the user" 'Username: ' "$typed"
   check_has "it asks for the password" 'Password: ' "$typed"
