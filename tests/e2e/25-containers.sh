@@ -6,6 +6,7 @@ set -euo pipefail
 
 # one line of ps -a for a container: STATUS
 status_of() { "${C[@]}" ps -a --filter "name=$1" --format '{{.Status}}'; }
+is_gone() { [ -z "$(status_of "$1")" ]; }
 
 # Row G7 to G10 of the articles: a file out of a container that never ran.
 articles() {
@@ -124,7 +125,7 @@ background() {
   ok "run -d --rm"
   x wait short
   check "wait gives the exit code of what is removed with its end" "0 3" "$RC $OUT"
-  check_true "--rm removes it" until_true 10 test -z "$(status_of short)"
+  check_true "--rm removes it" until_true 30 is_gone short
   x run -d --rm --name killed busybox sleep 100
   x rm -f killed
   check "rm -f of one that is removed with its end" "0 killed" "$RC $OUT"

@@ -13,7 +13,7 @@ use crossdock_image::{LayerBlob, LayerId, LayerRow, Layers};
 use crossdock_oci::media_type::Compression;
 use crossdock_snapshot::listing::{Listing, from_tar};
 use crossdock_snapshot::path::RootedPath;
-use crossdock_snapshot::tree::{ContentOpener, EmptyTree, LayeredTree, Tree};
+use crossdock_snapshot::tree::{ContentOpener, EmptyTree, LayeredTree, Tree, TreeError};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 
 use crate::BuildError;
@@ -78,11 +78,34 @@ impl Trees {
         if let Some(tree) = locked(&self.stacks).get(stack) {
             return Ok(Arc::clone(tree));
         }
-        let listings = (0..stack.len()).map(|at| self.listing(&stack[..=at], shown)).collect::<Result<Vec<_>, _>>()?;
-        let opener = Opener { trees: Arc::downgrade(self), stack: stack.to_vec(), listings: listings.clone() };
-        let tree: Arc<dyn Tree> = Arc::new(LayeredTree::new(listings, Box::new(opener))?);
+        let tree: Arc<dyn Tree> = Arc::new(self.merged(stack, shown)?);
         locked(&self.stacks).insert(stack.to_vec(), Arc::clone(&tree));
         Ok(tree)
+    }
+
+    /// The merge of a stack's listings. Where they leave a layer in doubt, that one is unpacked and listed as it is then.
+    fn merged(
+        self: &Arc<Self>,
+        stack: &[LayerId],
+        shown: &dyn Fn(&LayerId) -> ShownAt,
+    ) -> Result<LayeredTree, BuildError> {
+        let mut listings =
+            (0..stack.len()).map(|at| self.listing(&stack[..=at], shown)).collect::<Result<Vec<_>, _>>()?;
+        let mut unpacked = vec![false; stack.len()];
+        loop {
+            let opener = Opener { trees: Arc::downgrade(self), stack: stack.to_vec(), listings: listings.clone() };
+            match LayeredTree::exact(listings.clone(), Box::new(opener)) {
+                Err(TreeError::InDoubt { layer }) if !unpacked[layer] => {
+                    unpacked[layer] = true;
+                    let directories =
+                        self.unpacker.directories(&stack[..=layer], &self.fetcher, shown, &self.cancel)?;
+                    let gone = || BuildError::LayerGone { layer: stack[layer].to_string() };
+                    let top = directories.0.last().ok_or_else(gone)?;
+                    listings[layer] = Arc::new(Listing::decode(&self.walk(top.as_path())?)?);
+                }
+                outcome => return Ok(outcome?),
+            }
+        }
     }
 
     /// The listing of a stack's topmost layer.

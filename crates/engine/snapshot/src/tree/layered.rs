@@ -31,12 +31,20 @@ pub struct LayeredTree {
 }
 
 impl LayeredTree {
-    /// Merges layers, lowest first.
+    /// Merges layers, lowest first. Of a layer in doubt ([`TreeError::InDoubt`]) it shows what unpacking makes when its directories come first.
     ///
     /// # Errors
-    /// `HardLinkTarget`.
+    /// `HardLinkTarget`, `SymlinkLoop`, `Limit`.
     pub fn new(layers: Vec<Arc<Listing>>, opener: Box<dyn ContentOpener>) -> Result<Self, TreeError> {
-        Ok(Self { merge: Merge::new(layers)?, opener, computed: Mutex::default() })
+        Ok(Self { merge: Merge::new(layers, false)?, opener, computed: Mutex::default() })
+    }
+
+    /// As [`Self::new`], but never something else than unpacking would make.
+    ///
+    /// # Errors
+    /// `InDoubt`, and those of [`Self::new`].
+    pub fn exact(layers: Vec<Arc<Listing>>, opener: Box<dyn ContentOpener>) -> Result<Self, TreeError> {
+        Ok(Self { merge: Merge::new(layers, true)?, opener, computed: Mutex::default() })
     }
 
     /// The layers, lowest first.

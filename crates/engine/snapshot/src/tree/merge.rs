@@ -5,6 +5,10 @@
 //! - a directory merges with a directory; anything else replaces what is below, with everything beneath it;
 //! - the directory part of a name follows the symlinks of the layers below, unless its own layer has a directory there;
 //! - directories that only follow from longer names are 0755 root, the root of the tree always is.
+//!
+//! A listing does not say in which order its members came. That matters in one case: names that lead through symlinks of lower layers, in a layer that
+//! changes symlinks or directories itself. Such a layer is in doubt: an exact merge refuses it ([`TreeError::InDoubt`]), and the caller lists what
+//! unpacking makes of it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -54,10 +58,22 @@ pub(super) struct Merge {
     /// Where an unpacked layer has an entry whose directory part met symlinks of lower layers.
     moved: HashMap<SlotId, RootedPath>,
     steps: usize,
+    /// What the layer in hand has done so far.
+    done: Done,
+}
+
+/// What makes the order of a layer's members matter, when both are so.
+#[derive(Debug, Default, Clone, Copy)]
+struct Done {
+    /// A name of it led through a symlink.
+    followed: bool,
+    /// It makes symlinks, or replaces or removes what may lead elsewhere.
+    changed: bool,
 }
 
 impl Merge {
-    pub(super) fn new(layers: Vec<Arc<Listing>>) -> Result<Self, TreeError> {
+    /// Merges layers; with `exact` a layer in doubt is an error.
+    pub(super) fn new(layers: Vec<Arc<Listing>>, exact: bool) -> Result<Self, TreeError> {
         let root = Slot { origin: Origin::Implied, inode: 0, children: BTreeMap::new() };
         let entries: usize = layers.iter().map(|layer| layer.entries().len()).sum();
         let mut slots = Vec::with_capacity(entries + 1);
@@ -68,15 +84,26 @@ impl Merge {
             link_counts: HashMap::new(),
             moved: HashMap::new(),
             steps: 0,
+            done: Done::default(),
         };
         for (number, layer) in layers.into_iter().enumerate() {
             merge.layers.push(Arc::clone(&layer));
-            merge.make_way(&layer)?;
-            merge.hide(&layer)?;
-            merge.add(number, &layer)?;
+            merge.done = Done::default();
+            let outcome = merge.layer(number, &layer);
+            // What failed on a way through symlinks may be there when the order is right.
+            if exact && merge.done.followed && (merge.done.changed || outcome.is_err()) {
+                return Err(TreeError::InDoubt { layer: number });
+            }
+            outcome?;
         }
         merge.count_links();
         Ok(merge)
+    }
+
+    fn layer(&mut self, number: usize, layer: &Listing) -> Result<(), TreeError> {
+        self.make_way(layer)?;
+        self.hide(layer)?;
+        self.add(number, layer)
     }
 
     pub(super) fn layers(&self) -> &[Arc<Listing>] {
@@ -125,6 +152,7 @@ impl Merge {
             };
             let child = self.slot(parent).children.get(name).copied();
             if child.is_some_and(|child| !self.is_dir(child)) {
+                self.done.changed = true;
                 self.slots[parent as usize].children.remove(name);
             }
         }
@@ -134,13 +162,14 @@ impl Merge {
     fn hide(&mut self, layer: &Listing) -> Result<(), TreeError> {
         for path in layer.opaques() {
             if let Some(dir) = self.enter(path.as_bytes(), path, false)? {
+                self.done.changed = true;
                 self.slots[dir.slot as usize].children.clear();
             }
         }
         for path in layer.whiteouts() {
             let Some((dir, name)) = path.split() else { continue };
             if let Some(parent) = self.enter(dir, path, false)? {
-                self.slots[parent.slot as usize].children.remove(name);
+                self.done.changed |= self.slots[parent.slot as usize].children.remove(name).is_some();
             }
         }
         Ok(())
@@ -199,6 +228,7 @@ impl Merge {
         let mut rest: Vec<Vec<u8>> = path.split(|&byte| byte == b'/').rev().map(<[u8]>::to_vec).collect();
         let mut trail: Vec<(SlotId, Vec<u8>)> = Vec::new();
         let mut links = 0;
+        self.done.followed = true;
         while let Some(name) = rest.pop() {
             self.steps += 1;
             if self.steps > WALK_STEPS_MAX {
@@ -249,6 +279,8 @@ impl Merge {
         let id = self.slots.len() as SlotId;
         self.slots.push(Slot { origin, inode: u64::from(id), children: BTreeMap::new() });
         self.slots[parent as usize].children.insert(name.into(), id);
+        let leads = |id: SlotId| self.is_dir(id) || self.link_target(id).is_some();
+        self.done.changed |= self.link_target(id).is_some() || old.is_some_and(|old| leads(old) || leads(id));
         id
     }
 

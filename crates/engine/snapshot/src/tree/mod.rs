@@ -68,6 +68,14 @@ pub enum TreeError {
         /// The missing object.
         target: RootedPath,
     },
+    /// What a layer makes of the ones below depends on the order of its members, which its listing does not say: list it as unpacked.
+    #[error(
+        "layer {layer}: its names lead through symbolic links of the layers below, and it changes those; unpack it to see what it makes"
+    )]
+    InDoubt {
+        /// Number of the layer, lowest is 0.
+        layer: usize,
+    },
     /// A named limit is exceeded.
     #[error("{path}: {what} exceed the limit of {limit}")]
     Limit {

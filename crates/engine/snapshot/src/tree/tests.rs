@@ -129,6 +129,27 @@ fn names_follow_symlinks_of_lower_layers() {
 }
 
 #[test]
+fn a_layer_whose_order_matters_is_in_doubt() {
+    let link = |name, target: &str| other(Entry::symlink(path(name), target));
+    let dir = |name| other(Entry::dir(path(name), 0o755));
+    let base = || list(&[link("b", "/etc"), link("etc", "a/b"), file("usr/x", "1"), link("bin", "usr")]).unwrap();
+    let exact = |upper: &[(TarEntry, Vec<u8>)]| {
+        LayeredTree::exact(vec![base(), list(upper).unwrap()], Box::new(Closed)).map(|_| ())
+    };
+    // `b/x` stands before `etc`: it goes through the link that `etc` was.
+    for upper in [vec![file("b/x", "2"), dir("etc")], vec![file("bin/x", "2"), link("new", "bin")]] {
+        assert!(matches!(exact(&upper), Err(TreeError::InDoubt { layer: 1 })), "{upper:?}");
+    }
+    for upper in [
+        vec![file("bin/x", "2"), file("bin/sub/y", "3"), dir("srv")],
+        vec![dir("etc"), file("etc/y", "2")],
+        vec![link("new", "bin"), file("usr/x", "2")],
+    ] {
+        exact(&upper).unwrap();
+    }
+}
+
+#[test]
 fn inline_files_need_no_opener() {
     let tree = layered(&[vec![file("etc/passwd", "root")]]);
     let mut text = String::new();

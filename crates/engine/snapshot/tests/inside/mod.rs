@@ -35,7 +35,9 @@ pub fn inside(name: &str, circumstances: Circumstances, body: impl FnOnce()) {
     // Unprivileged users can read neither the build directory nor root's temporary files: both get a place of their own.
     let home = tempfile::Builder::new().prefix("crossdock-test-").tempdir().unwrap();
     let binary = home.path().join("test");
-    fs_err::copy(std::env::current_exe().unwrap(), &binary).unwrap();
+    // By another process: a descriptor for writing, inherited by what another test starts meanwhile, would make the copy "busy".
+    let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&binary).status().unwrap();
+    assert!(copied.success(), "cp: {copied}");
     let owned_by = |id: u32| {
         let (uid, gid) = (rustix::fs::Uid::from_raw(id), rustix::fs::Gid::from_raw(id));
         rustix::fs::chown(home.path(), Some(uid), Some(gid)).unwrap();

@@ -1,6 +1,7 @@
 //! In: logins in files, variables and helpers. Out: who is found where. Never: a secret in a text.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 use super::*;
 
@@ -13,10 +14,14 @@ fn password(user: &str, password: &str) -> Option<Credential> {
     Some(Credential::Password { user: user.into(), password: Secret::new(password) })
 }
 
+/// Written by another process: a descriptor for writing, inherited by a helper that another test starts meanwhile, would make it "busy".
 fn helper(dir: &Path, name: &str, script: &str) {
     let path = dir.join(format!("docker-credential-{name}"));
-    fs_err::write(&path, format!("#!/bin/sh\nread -r host\n{script}\n")).unwrap();
-    fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut install =
+        Command::new("install").args(["-m", "755", "/dev/stdin"]).arg(&path).stdin(Stdio::piped()).spawn().unwrap();
+    let text = format!("#!/bin/sh\nread -r host\n{script}\n");
+    install.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(install.wait().unwrap().success());
 }
 
 fn with_file(dir: &Path, json: &str, variable: Option<&str>) -> Credentials {
