@@ -67,6 +67,12 @@ scenario() {
     check_match "after COPY: $line" "^tree $line" "$all"
   done
   check "no file stands where a symlink was" "" "$(grep -E '^tree /(bin|lib|abs|sbin)/' <<<"$all" || true)"
+
+  # A layer whose first name leads through a link of the base that the same layer replaces then.
+  dockerfile "$T/app" "FROM $REGISTRY/base/odd:1 AS odd" 'FROM scratch' 'COPY --from=odd / /'
+  x build -o type=local,dest=odd app
+  ok "COPY of all of a base whose listings alone do not say what it is"
+  check "it is what umoci makes of it" "$ODD" "$(cd "$T/odd" && find . -mindepth 1 -printf '%y %p %l\n' | sort)"
   check_store "after lazy builds"
   nothing_left "lazy base"
 }
@@ -86,6 +92,25 @@ tar -C "$WORK/usr" --owner=0 --group=0 -cf "$WORK/usr.tar" .
 "$E2E/oci-image" "$WORK/usr-layout" 1 linux/amd64="$WORK/usr.tar"
 push_layout "$WORK/big-layout:1" base/big:1
 push_layout "$WORK/usr-layout:1" base/usr:1
+python3 - "$WORK/odd-1.tar" "$WORK/odd-2.tar" <<'P'
+import io, sys, tarfile
+def member(tar, name, kind, text=""):
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.linkname = kind, 0o755, text if kind == tarfile.SYMTYPE else ""
+    tar.addfile(info, io.BytesIO())
+with tarfile.open(sys.argv[1], "w") as tar:
+    member(tar, "b", tarfile.SYMTYPE, "/etc")
+    member(tar, "etc", tarfile.SYMTYPE, "a/b")
+with tarfile.open(sys.argv[2], "w") as tar:
+    member(tar, "b/x", tarfile.REGTYPE)
+    member(tar, "etc", tarfile.DIRTYPE)
+    member(tar, "etc/y", tarfile.REGTYPE)
+P
+"$E2E/oci-image" "$WORK/odd-layout" 1 linux/amd64="$WORK/odd-1.tar,$WORK/odd-2.tar"
+push_layout "$WORK/odd-layout:1" base/odd:1
+umoci unpack --rootless --image "$WORK/odd-layout:1" "$WORK/odd"
+ODD=$(cd "$WORK/odd/rootfs" && find . -mindepth 1 -printf '%y %p %l\n' | sort)
+[[ $ODD == *"/a/b/x"* ]] || { echo "$NAME: umoci made of the odd base: $ODD" >&2; exit 1; }
 rm -rf "$WORK"/big-layout "$WORK"/*.tar
 LAYERS=$(base_layers)
 each_user scenario root sub nosub
