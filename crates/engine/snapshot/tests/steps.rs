@@ -5,8 +5,9 @@
 
 mod inside;
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crossdock_snapshot::RootedPath;
 use crossdock_snapshot::disk::IdPolicy;
@@ -63,21 +64,43 @@ fn full_tree() -> Vec<Action> {
     names.map(Action::Mkdir).into_iter().chain(files.map(|name| Action::Write(name, b"1".to_vec()))).collect()
 }
 
+/// Names that were made links, by their paths without symlinks. A link of lower layers is cut by writing to it in an overlay and not in a plain
+/// tree: such files are only removed. The kernel's count of links does not tell them, for in an overlay it counts deleted names of lower layers.
+#[derive(Default)]
+struct Links(BTreeSet<PathBuf>);
+
+impl Links {
+    fn real(root: &Path, name: &str) -> Option<PathBuf> {
+        let path = root.join(name);
+        let parent = std::fs::canonicalize(path.parent()?).ok()?;
+        Some(parent.strip_prefix(root).ok()?.join(path.file_name()?))
+    }
+
+    fn hold(&self, root: &Path, name: &str) -> bool {
+        Self::real(root, name).is_some_and(|path| self.0.contains(&path))
+    }
+
+    /// Drops what is no file any more.
+    fn look_again(&mut self, root: &Path) {
+        self.0.retain(|path| std::fs::symlink_metadata(root.join(path)).is_ok_and(|meta| meta.is_file()));
+    }
+}
+
 /// Does one action; afterwards everything it touched has a time that only depends on `tick`.
-fn act(root: &Path, action: &Action, tick: i64) {
+fn act(root: &Path, action: &Action, tick: i64, links: &mut Links) {
     let at = |name: &str| root.join(name);
-    // A link of lower layers is cut by writing to it in an overlay and not in a plain tree: such files are left alone.
-    let linked = |name: &str| fs_err::symlink_metadata(at(name)).is_ok_and(|meta| links(&meta) > 1 && !meta.is_dir());
+    links.look_again(root);
     let touched: Vec<&String> = match action {
         Action::Write(name, _)
         | Action::Append(name)
         | Action::Chmod(name, _)
         | Action::Attribute(name, _)
         | Action::Touch(name)
-            if linked(name) =>
+            if links.hold(root, name) =>
         {
             return;
         }
+        Action::Link(from, to) | Action::Rename(from, to) if links.hold(root, from) || links.hold(root, to) => return,
         Action::Write(name, bytes) => {
             if fs_err::symlink_metadata(at(name)).is_ok_and(|meta| meta.is_symlink()) {
                 return;
@@ -101,14 +124,15 @@ fn act(root: &Path, action: &Action, tick: i64) {
             vec![name]
         }
         Action::Link(from, to) => {
-            if fs_err::symlink_metadata(at(from)).is_ok_and(|meta| meta.is_file() && links(&meta) == 1) {
-                let _ = fs_err::hard_link(at(from), at(to));
+            let is_file = fs_err::symlink_metadata(at(from)).is_ok_and(|meta| meta.is_file());
+            if is_file && fs_err::hard_link(at(from), at(to)).is_ok() {
+                links.0.extend([from, to].into_iter().filter_map(|name| Links::real(root, name)));
             }
             vec![from, to]
         }
         Action::Rename(from, to) => {
             // Directories of lower layers cannot be renamed: only files are.
-            if fs_err::symlink_metadata(at(from)).is_ok_and(|meta| !meta.is_dir() && links(&meta) == 1) && !linked(to) {
+            if fs_err::symlink_metadata(at(from)).is_ok_and(|meta| !meta.is_dir()) {
                 let _ = std::fs::rename(at(from), at(to));
             }
             vec![from, to]
@@ -140,7 +164,7 @@ fn act(root: &Path, action: &Action, tick: i64) {
         Action::Touch(name) => vec![name],
     };
     for name in touched {
-        if matches!(action, Action::Link(..)) || !linked(name) {
+        if matches!(action, Action::Link(..)) || !links.hold(root, name) {
             settle(&at(name), tick);
         }
         if let Some(parent) =
@@ -149,10 +173,6 @@ fn act(root: &Path, action: &Action, tick: i64) {
             settle(parent, tick);
         }
     }
-}
-
-fn links(meta: &std::fs::Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::nlink(meta)
 }
 
 fn settle(path: &Path, seconds: i64) {
@@ -171,13 +191,14 @@ fn run(snapshotter: &dyn Snapshotter, mount: &Path, steps: &[Vec<Action>]) -> Ve
     let mut rebuilt = Vec::new();
     let mut layers = Vec::new();
     let mut tick = 1_000_000;
+    let mut links = Links::default();
     for (number, step) in steps.iter().enumerate() {
         let key = id(&format!("s{number}"));
         let plan = snapshotter.prepare(&key, &chain).unwrap();
         let mut wanted = mounted(&plan, mount, || {
             for action in step {
                 tick += 1;
-                act(mount, action, tick);
+                act(mount, action, tick, &mut links);
             }
             tree_facts(mount)
         });
